@@ -1,0 +1,129 @@
+package state
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// APIVersion is the version of the state file that this package writes.
+// A file of a newer version is refused; see [Decode].
+const APIVersion = "weft/v1"
+
+// State is what weft knows at one moment: where NodePort traffic is taken,
+// which ServicePorts there are, and what was measured. It is the whole content
+// of a state file.
+//
+// A State that was published (decoded, written, handed to a renderer) is never
+// changed again, and neither are the ServicePorts that it points to: two States
+// may share a *ServicePort, and whoever holds two equal pointers may conclude
+// that nothing about that ServicePort changed.
+type State struct {
+	// Node is the name of the node that the state is about.
+	Node string
+	// Generation grows by one with each change that rules depend on. A new
+	// measurement alone is no such change.
+	Generation uint64
+	// Written is when the writer last vouched for the state. It is zero in a
+	// state written by hand, which never ages.
+	Written time.Time
+	// Addresses are the node's addresses where NodePort traffic is taken, IPv4
+	// and IPv6, sorted.
+	Addresses []netip.Addr
+	// Nodes are the nodes of the cluster that weft knows, sorted by name.
+	Nodes []Node
+	// ServicePorts are sorted by namespace, name, port, protocol and nodePort.
+	ServicePorts []*ServicePort
+}
+
+// Node is a node of the cluster with what was measured about it.
+type Node struct {
+	Name    string
+	Address netip.Addr
+	// Latency is nil while it is not known. It is never 0 for unknown.
+	Latency *Latency
+	// CPU is nil while it is not known. A ratio of 0 is an idle node.
+	CPU *CPU
+}
+
+// Latency is the time that a node needs to answer.
+type Latency struct {
+	// Seconds is the round-trip time, greater than 0 and finite.
+	Seconds  float64
+	Measured time.Time
+}
+
+// CPU is how busy a node is.
+type CPU struct {
+	// Ratio is the part of all cores that is busy, 0 to 1.
+	Ratio    float64
+	Measured time.Time
+}
+
+// ServicePort is one port of a Service that has a nodePort.
+type ServicePort struct {
+	Namespace string
+	Name      string
+	// Port is the port's name, which may be empty.
+	Port     string
+	Protocol Protocol
+	NodePort uint16
+	// Skipped says why weft holds no rules for this ServicePort, so that
+	// kube-proxy serves it. It is empty for one that weft steers.
+	Skipped string
+	// Endpoints are sorted by address and port. The shares of each address
+	// family sum to 1 unless the ServicePort is skipped.
+	Endpoints []Endpoint
+}
+
+// Endpoint is an address and port that serves a ServicePort.
+type Endpoint struct {
+	Address netip.Addr
+	Port    uint16
+	// Node is the name of the node that the endpoint runs on; empty if unknown.
+	Node string
+	// Share is the part of new connections that the endpoint should get, 0 to 1
+	// of its address family. 0 is a drained endpoint.
+	Share float64
+}
+
+// Protocol is a transport protocol as nft and Kubernetes (in lower case) name it.
+type Protocol string
+
+// The protocols that a NodePort can have.
+const (
+	TCP  Protocol = "tcp"
+	UDP  Protocol = "udp"
+	SCTP Protocol = "sctp"
+)
+
+// ID names the ServicePort as kube-proxy does: namespace/name:port, or
+// namespace/name where the port has no name.
+func (p *ServicePort) ID() string {
+	if p.Port == "" {
+		return p.Namespace + "/" + p.Name
+	}
+	return p.Namespace + "/" + p.Name + ":" + p.Port
+}
+
+// Steered reports whether weft should hold rules for the ServicePort.
+func (p *ServicePort) Steered() bool { return p.Skipped == "" }
+
+// Compare orders ServicePorts as a state file lists them.
+func (p *ServicePort) Compare(q *ServicePort) int {
+	for _, c := range []int{
+		strings.Compare(p.Namespace, q.Namespace),
+		strings.Compare(p.Name, q.Name),
+		strings.Compare(p.Port, q.Port),
+		strings.Compare(string(p.Protocol), string(q.Protocol)),
+		int(p.NodePort) - int(q.NodePort),
+	} {
+		if c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// AddrPort is the endpoint's address and port.
+func (e Endpoint) AddrPort() netip.AddrPort { return netip.AddrPortFrom(e.Address, e.Port) }
