@@ -1,0 +1,141 @@
+// Package nft runs the nft program, which is the only thing of weft that
+// writes to the kernel's ruleset (but for the heartbeat).
+//
+// The text format, not libnftables' JSON: JSON of nft 1.0.6 refuses maps with
+// concatenated data and loses comments of tables and chains. The program, not
+// netlink: what users write in their templates is nft's language, and nft is
+// its only complete parser.
+//
+// A run of nft is one transaction: the kernel holds all of it or nothing. nft
+// gets the text on standard input, a bare environment, and a process group of
+// its own, which is killed when the context ends, so that a hanging nft takes
+// nobody with it.
+package nft
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// DefaultTimeout ends an nft that hangs. The largest table that weft loads,
+// the whole NodePort range, takes seconds.
+const DefaultTimeout = time.Minute
+
+// maxOutput bounds what is kept of nft's output, in bytes.
+const maxOutput = 64 << 20
+
+// Runner runs nft in the network namespace of the calling thread.
+type Runner struct {
+	// Path of the program; empty finds nft on PATH.
+	Path string
+	// Timeout of a run; 0 is [DefaultTimeout].
+	Timeout time.Duration
+}
+
+// ErrNoTable is what a listing of a table that does not exist matches.
+var ErrNoTable = errors.New("no such table")
+
+// Load executes text as one transaction. The error is an [*Error] if nft
+// refused it.
+func (r Runner) Load(ctx context.Context, text string) error {
+	_, err := r.run(ctx, text, "-f", "-")
+	return err
+}
+
+// Check asks nft and the kernel whether text would load, without loading it.
+// It costs about as much as loading, and needs the same rights.
+func (r Runner) Check(ctx context.Context, text string) error {
+	_, err := r.run(ctx, text, "-c", "-f", "-")
+	return err
+}
+
+// List is nft's own text of a table.
+func (r Runner) List(ctx context.Context, family, table string) (string, error) {
+	out, err := r.run(ctx, "", "list", "table", family, table)
+	var refused *Error
+	if errors.As(err, &refused) && strings.Contains(refused.Stderr, "No such file or directory") {
+		return "", fmt.Errorf("list table %s %s: %w", family, table, ErrNoTable)
+	}
+	return out, err
+}
+
+var versionPattern = regexp.MustCompile(`v(\d+)\.(\d+)(?:\.(\d+))?`)
+
+// Version is nft's version as three numbers.
+func (r Runner) Version(ctx context.Context) ([3]int, error) {
+	out, err := r.run(ctx, "", "--version")
+	if err != nil {
+		return [3]int{}, err
+	}
+	m := versionPattern.FindStringSubmatch(out)
+	if m == nil {
+		return [3]int{}, fmt.Errorf("nft --version: got %.80q, expected a version", out)
+	}
+	var v [3]int
+	for i := range v {
+		v[i], _ = strconv.Atoi(m[i+1]) // "" is 0: the pattern has digits only
+	}
+	return v, nil
+}
+
+func (r Runner) run(ctx context.Context, stdin string, args ...string) (string, error) {
+	path, err := r.find()
+	if err != nil {
+		return "", err
+	}
+	timeout := r.Timeout
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"LC_ALL=C"}
+	cmd.Stdin = strings.NewReader(stdin)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	var stdout, stderr bounded
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err = cmd.Run()
+	if err == nil {
+		return stdout.String(), nil
+	}
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("nft %s: ended after %s: %w", strings.Join(args, " "), timeout, ctx.Err())
+	}
+	return "", newError(args, stderr.String(), err)
+}
+
+func (r Runner) find() (string, error) {
+	name := r.Path
+	if name == "" {
+		name = "nft"
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("find nft (Debian's package is nftables): %w", err)
+	}
+	return path, nil
+}
+
+// bounded keeps the first maxOutput bytes: a program that prints without end
+// must not take the machine's memory.
+type bounded struct{ bytes.Buffer }
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if room := maxOutput - b.Len(); room < len(p) {
+		b.Buffer.Write(p[:max(0, room)])
+		return len(p), nil
+	}
+	return b.Buffer.Write(p)
+}

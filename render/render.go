@@ -1,0 +1,144 @@
+// Package render turns a state into nftables rules through a template set.
+//
+// Rendering is a pure function: the same state, set and vars give the same
+// bytes on every machine, without root, nft or a cluster. A template sees only
+// what rules may depend on ([Data]), and only functions that give the same
+// answer each time.
+//
+// Two things are wanted of a template engine for firewalls that text/template
+// does not have: to know for each line of output which template line and which
+// record of the state it came from, and to go on without the one record that
+// fails. Both come from the same trick. When something is wrong, and only then,
+// the set is executed once more with its parse trees instrumented: before each
+// node a call leaves a mark in the output that says where the template is and
+// what the dot is (see marks). The text without marks is what users get, so
+// nothing is paid for it in the usual case, and a set cannot behave otherwise
+// for being watched.
+package render
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"weft/state"
+)
+
+// Limits of one rendering. A template that goes beyond is broken: the whole
+// NodePort range with ten endpoints each is 3 MB and takes a tenth of a second.
+const (
+	maxOutput = 64 << 20
+	maxTime   = 30 * time.Second
+	maxDepth  = 64
+)
+
+// Result is a rendered ruleset.
+type Result struct {
+	// Text is what nft would load.
+	Text string
+	// Set is the name of the set that was executed: for [Auto] the chosen one.
+	Set string
+	// LeftOut are the ServicePorts that the templates could not render, which
+	// kube-proxy serves.
+	LeftOut []LeftOut
+
+	origins func() []Origin
+}
+
+// LeftOut is a ServicePort without rules, because a template failed for it.
+type LeftOut struct {
+	ServicePort *state.ServicePort
+	Err         *Error
+}
+
+// Render executes the set for the state. The state must have passed
+// [state.Validate], as a decoded one has.
+//
+// A template that fails for one ServicePort is executed again without it. When
+// more than half of them fail, or 64, it is the template that is broken: the
+// error is then the first one, an [*Error].
+func Render(ctx context.Context, set *Set, st *state.State, vars Vars) (*Result, error) {
+	set = set.choose(st)
+	ctx, cancel := context.WithTimeout(ctx, maxTime)
+	defer cancel()
+	result := &Result{Set: set.Name}
+	out := map[*state.ServicePort]bool{}
+	for {
+		run := &execution{ctx: ctx, set: set, vars: vars, data: newData(st, vars, out)}
+		text, failed := run.render()
+		if failed == nil {
+			result.Text = text
+			result.origins = run.originsOnce(text)
+			return result, nil
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("render template set %s: %w", set.Name, ctx.Err())
+		}
+		if failed.record == nil || !mayLeaveOut(len(out)+1, st) {
+			return nil, firstError(result.LeftOut, failed)
+		}
+		out[failed.record] = true
+		result.LeftOut = append(result.LeftOut, LeftOut{failed.record, failed})
+	}
+}
+
+// mayLeaveOut says whether n ServicePorts may fail before the template is to
+// blame.
+func mayLeaveOut(n int, st *state.State) bool {
+	steered := 0
+	for _, p := range st.ServicePorts {
+		if p.Steered() {
+			steered++
+		}
+	}
+	return n <= min(steered/2, 64)
+}
+
+func firstError(before []LeftOut, last *Error) *Error {
+	if len(before) > 0 {
+		return before[0].Err
+	}
+	return last
+}
+
+// Origin is where a line of output came from.
+type Origin struct {
+	// File and Line are those of the template; File is empty if it cannot be told.
+	File string
+	Line int
+	// Calls are the places that called the template, outermost first.
+	Calls []Place
+	// ServicePort is the record of the state that was in hand, or nil.
+	ServicePort *state.ServicePort
+}
+
+// Place is a line of a template.
+type Place struct {
+	File string
+	Line int
+}
+
+func (p Place) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
+
+// Origin says where a line of Text came from; the first line is 1. It renders
+// the set once more, the first time that it is asked.
+func (r *Result) Origin(line int) Origin {
+	all := r.origins()
+	if line < 1 || line > len(all) {
+		return Origin{}
+	}
+	return all[line-1]
+}
+
+// residue is what a template prints that meant to print something else:
+// text/template's and fmt's words for what is not there.
+func residue(text string) (line int, what string) {
+	first := len(text)
+	for _, s := range []string{"<no value>", "<nil>", "%!", "\x00", "\r"} {
+		if i := strings.Index(text, s); i >= 0 && i < first {
+			first, what = i, s
+		}
+	}
+	return 1 + strings.Count(text[:first], "\n"), what
+}

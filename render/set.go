@@ -1,0 +1,199 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/template"
+	"text/template/parse"
+
+	"weft/state"
+	"weft/state/strict"
+	"weft/templates"
+)
+
+// Auto is the name of the set that chooses one of the shipped sets by the size
+// of the state.
+const Auto = "auto"
+
+// autoLimit is the number of steered ServicePorts up to which [Auto] takes the
+// set that is read more easily.
+const autoLimit = 64
+
+// varsFile declares a set's own vars with their defaults.
+const varsFile = "vars.yaml"
+
+// Set is a parsed template set, ready to render any number of states. It never
+// changes, so several goroutines may use it.
+type Set struct {
+	// Name is the shipped set's name or the folder.
+	Name string
+	// Files are the templates that the set was parsed from.
+	Files []templates.File
+	// Declared are the vars that the set itself adds, with their defaults.
+	Declared Vars
+
+	auto map[string]*Set // of [Auto]: what it chooses from
+	main *template.Template
+}
+
+// Load reads a set by name: [Auto], one of the shipped sets, or a folder. A
+// name with a path separator is a folder; a bare name is one only when no
+// shipped set has it.
+func Load(name string) (*Set, error) {
+	if name == Auto {
+		return loadAuto()
+	}
+	if slices.Contains(templates.Names(), name) {
+		files, err := templates.Files(name)
+		if err != nil {
+			return nil, err
+		}
+		return Parse(name, files, nil)
+	}
+	return loadFolder(name)
+}
+
+func loadAuto() (*Set, error) {
+	set := &Set{Name: Auto, auto: map[string]*Set{}}
+	for _, name := range templates.Names() {
+		chosen, err := Load(name)
+		if err != nil {
+			return nil, err
+		}
+		set.auto[name] = chosen
+	}
+	return set, nil
+}
+
+func loadFolder(name string) (*Set, error) {
+	info, err := os.Stat(name)
+	if err == nil && !info.IsDir() {
+		err = errors.New("not a folder")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("template set %q: expected a folder or one of %s, %s: %w", name, Auto, strings.Join(templates.Names(), ", "), err)
+	}
+	folder := os.DirFS(name)
+	files, err := templates.Read(folder, ".")
+	if err != nil {
+		return nil, err
+	}
+	for i := range files {
+		files[i].Name = filepath.Join(name, files[i].Name)
+	}
+	declared, err := readVars(folder, filepath.Join(name, varsFile))
+	if err != nil {
+		return nil, err
+	}
+	return Parse(name, files, declared)
+}
+
+func readVars(folder fs.FS, name string) (Vars, error) {
+	text, err := fs.ReadFile(folder, varsFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the vars of the template set: %w", err)
+	}
+	return ParseVars(name, text)
+}
+
+// ParseVars reads a YAML file of vars, a mapping of names to values. An empty
+// file has none.
+func ParseVars(file string, text []byte) (Vars, error) {
+	vars := Vars{}
+	if len(strings.TrimSpace(string(text))) == 0 {
+		return vars, nil
+	}
+	return vars, strict.Decode(file, 1, text, (*map[string]any)(&vars))
+}
+
+// Parse makes a set of templates. The names of files appear in errors; the one
+// that is executed must be called ruleset.nft.tmpl. declared are the set's own
+// vars, which may be nil.
+func Parse(name string, files []templates.File, declared Vars) (*Set, error) {
+	set := &Set{Name: name, Files: files, Declared: declared}
+	root := template.New(name).Option("missingkey=error").Funcs(placeholders())
+	defined := map[string]string{}
+	for _, f := range files {
+		trees, err := parseFile(f)
+		if err != nil {
+			return nil, set.parseError(err)
+		}
+		for _, t := range slices.Sorted(maps.Keys(trees)) {
+			if other, ok := defined[t]; ok {
+				return nil, fmt.Errorf("parse template set: %s: %q is defined already in %s", f.Name, t, other)
+			}
+			defined[t] = f.Name
+			if _, err := root.AddParseTree(t, trees[t]); err != nil {
+				return nil, fmt.Errorf("parse template %s: %w", f.Name, err)
+			}
+			if filepath.Base(t) == templates.Main {
+				set.main = root.Lookup(t)
+			}
+		}
+	}
+	if set.main == nil {
+		return nil, fmt.Errorf("template set %s: no %s, which is what is executed", name, templates.Main)
+	}
+	return set, nil
+}
+
+// parseFile parses one file on its own, so that a name defined in two files is
+// seen: text/template would let the last one win.
+func parseFile(f templates.File) (map[string]*parse.Tree, error) {
+	t, err := template.New(f.Name).Funcs(placeholders()).Parse(f.Text)
+	if err != nil {
+		return nil, err
+	}
+	trees := map[string]*parse.Tree{}
+	for _, each := range t.Templates() {
+		if each.Tree != nil {
+			trees[each.Name()] = each.Tree
+		}
+	}
+	return trees, nil
+}
+
+// choose is the set itself, or for [Auto] the one that the state's size asks for.
+func (s *Set) choose(st *state.State) *Set {
+	if s.auto == nil {
+		return s
+	}
+	steered := 0
+	for _, p := range st.ServicePorts {
+		if p.Steered() {
+			steered++
+		}
+	}
+	if steered <= autoLimit {
+		return s.auto[templates.Simplified]
+	}
+	return s.auto[templates.Cascade]
+}
+
+// source is the text of one of the set's files, or empty.
+func (s *Set) source(file string) string {
+	for _, f := range s.Files {
+		if f.Name == file {
+			return f.Text
+		}
+	}
+	return ""
+}
+
+// placeholders are all functions that a template may name. Those that need
+// what is known only when a state is rendered are bound then.
+func placeholders() template.FuncMap {
+	funcs := sprigFuncs()
+	maps.Copy(funcs, domainFuncs(DefaultVars()))
+	maps.Copy(funcs, (&execution{}).funcs())
+	return funcs
+}
