@@ -1,0 +1,279 @@
+package state
+
+import (
+	"cmp"
+	"math"
+	"net/netip"
+	"strconv"
+
+	"weft/state/strict"
+)
+
+// sumTolerance is how far the shares of an address family may be from 1 together.
+const sumTolerance = 1e-6
+
+// report takes a problem with the value at a path inside a document.
+type report func(path, message string)
+
+func (r report) got(path, value, expected string) { r(path, "got "+value+", expected "+expected) }
+
+// Validate checks a State that did not come from a file by the rules of [Decode].
+// The error is a *multierror.Error of *strict.Problem with paths and no lines.
+func Validate(s *State) error {
+	var problems []*strict.Problem
+	at := func(prefix string) report {
+		return func(path, message string) {
+			if prefix != "" && path != "" {
+				path = "." + path
+			}
+			problems = append(problems, &strict.Problem{File: "state", Field: prefix + path, Message: message})
+		}
+	}
+	checkHeader(s, at(""))
+	for i, p := range s.ServicePorts {
+		r := at(placeOf(s, i))
+		if p == nil {
+			r("", "missing, expected a ServicePort")
+			continue
+		}
+		checkServicePort(p, r)
+		checkEndpoints(p, r)
+	}
+	checkTogether(s.ServicePorts, familiesOf(s.Addresses), func(i int, path, message string) { at(placeOf(s, i))(path, message) }, func(i int) string { return placeOf(s, i) })
+	return strict.Join(problems)
+}
+
+func placeOf(s *State, i int) string {
+	if p := s.ServicePorts[i]; p != nil {
+		return "servicePorts[" + p.ID() + "]"
+	}
+	return "servicePorts[" + strconv.Itoa(i) + "]"
+}
+
+// checkHeader checks what is not a ServicePort.
+func checkHeader(s *State, r report) {
+	if !isSubdomain(s.Node) {
+		r.got("node", strict.Quote(s.Node), expectedSubdomain)
+	}
+	if year := s.Written.UTC().Year(); year < 1 || year > 9999 {
+		r("written", "expected a time in the years 1 to 9999")
+	}
+	seen := map[netip.Addr]int{}
+	for i, a := range s.Addresses {
+		path := index("addresses", i)
+		checkAddress(a, path, r)
+		if first, ok := seen[a]; ok {
+			r(path, "got "+a.String()+" again, it is "+index("addresses", first)+" too")
+			continue
+		}
+		seen[a] = i
+	}
+	names := make(map[string]int, len(s.Nodes))
+	for i := range s.Nodes {
+		checkNode(&s.Nodes[i], index("nodes", i), r)
+		if first, ok := names[s.Nodes[i].Name]; ok {
+			r(index("nodes", i)+".name", "got "+strict.Quote(s.Nodes[i].Name)+" again, it is the name of "+index("nodes", first)+" too")
+			continue
+		}
+		names[s.Nodes[i].Name] = i
+	}
+}
+
+func checkAddress(a netip.Addr, path string, r report) {
+	if !isUnicast(a) {
+		r.got(path, a.String(), expectedAddress)
+	}
+}
+
+func checkNode(n *Node, path string, r report) {
+	if !isSubdomain(n.Name) {
+		r.got(path+".name", strict.Quote(n.Name), expectedSubdomain)
+	}
+	checkAddress(n.Address, path+".address", r)
+	if l := n.Latency; l != nil {
+		if !(l.Seconds > 0) || math.IsInf(l.Seconds, 0) {
+			r.got(path+".latency.seconds", float(l.Seconds), "a number of seconds greater than 0, or no latency at all while it is not known")
+		}
+		if y := l.Measured.UTC().Year(); y < 1 || y > 9999 {
+			r(path+".latency.measured", "expected a time in the years 1 to 9999")
+		}
+	}
+	if c := n.CPU; c != nil {
+		if !(c.Ratio >= 0 && c.Ratio <= 1) {
+			r.got(path+".cpu.ratio", float(c.Ratio), "a number from 0 to 1")
+		}
+		if y := c.Measured.UTC().Year(); y < 1 || y > 9999 {
+			r(path+".cpu.measured", "expected a time in the years 1 to 9999")
+		}
+	}
+}
+
+// checkServicePort checks the fields of a ServicePort one by one.
+func checkServicePort(p *ServicePort, r report) {
+	checkLabel(p.Namespace, "namespace", r)
+	checkLabel(p.Name, "name", r)
+	if p.Port != "" {
+		checkLabel(p.Port, "port", r)
+	}
+	if p.Protocol != TCP && p.Protocol != UDP && p.Protocol != SCTP {
+		r.got("protocol", strict.Quote(string(p.Protocol)), "tcp, udp or sctp")
+	}
+	if p.NodePort == 0 {
+		r.got("nodePort", "0", expectedPort)
+	}
+	if !isReason(p.Skipped) {
+		r.got("skipped", strict.Quote(p.Skipped), expectedSkipped)
+	}
+	for i := range p.Endpoints {
+		checkEndpoint(&p.Endpoints[i], i, r)
+	}
+}
+
+const expectedPort = "a whole number from 1 to 65535"
+
+func checkLabel(s, path string, r report) {
+	if !isLabel(s) {
+		r.got(path, strict.Quote(s), expectedLabel)
+	}
+}
+
+func checkEndpoint(e *Endpoint, i int, r report) {
+	if !isUnicast(e.Address) {
+		r.got(index("endpoints", i)+".address", e.Address.String(), expectedAddress)
+	}
+	if e.Port == 0 {
+		r.got(index("endpoints", i)+".port", "0", expectedPort)
+	}
+	if e.Node != "" && !isSubdomain(e.Node) {
+		r.got(index("endpoints", i)+".node", strict.Quote(e.Node), expectedSubdomain)
+	}
+	if !(e.Share >= 0 && e.Share <= 1) {
+		r.got(index("endpoints", i)+".share", float(e.Share), "a number from 0 to 1")
+	}
+}
+
+// checkEndpoints checks the endpoints of a ServicePort together; it says
+// something useful only where each of them is sound.
+func checkEndpoints(p *ServicePort, r report) {
+	checkDuplicates(p.Endpoints, r)
+	if !p.Steered() {
+		return
+	}
+	if len(p.Endpoints) == 0 {
+		r("", "neither endpoints nor skipped, expected one of them")
+		return
+	}
+	var sum [2]float64
+	var some [2]bool
+	for i := range p.Endpoints {
+		f := familyOf(p.Endpoints[i].Address)
+		sum[f] += p.Endpoints[i].Share
+		some[f] = true
+	}
+	for f := range sum {
+		if some[f] && !(math.Abs(sum[f]-1) <= sumTolerance) {
+			r("endpoints", "the shares of "+family(f).String()+" sum to "+float(sum[f])+", expected 1")
+		}
+	}
+}
+
+func checkDuplicates(eps []Endpoint, r report) {
+	if areStrictlySorted(eps) {
+		return
+	}
+	seen := make(map[netip.AddrPort]int, len(eps))
+	for i := range eps {
+		if first, ok := seen[eps[i].AddrPort()]; ok {
+			r(index("endpoints", i), "got "+eps[i].AddrPort().String()+" again, it is "+index("endpoints", first)+" too")
+			continue
+		}
+		seen[eps[i].AddrPort()] = i
+	}
+}
+
+func areStrictlySorted(eps []Endpoint) bool {
+	for i := 1; i < len(eps); i++ {
+		if compareEndpoints(&eps[i-1], &eps[i]) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func compareEndpoints(a, b *Endpoint) int {
+	if c := a.Address.Compare(b.Address); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.Port, b.Port)
+}
+
+// checkTogether checks what ServicePorts must not have in common, and that the
+// node takes traffic for the families of their endpoints (served). where names
+// another ServicePort in a message. ServicePorts that are nil are left out.
+func checkTogether(all []*ServicePort, served [2]bool, r func(i int, path, message string), where func(i int) string) {
+	type servicePort struct {
+		namespace, name, port string
+		protocol              Protocol
+	}
+	type nodePort struct {
+		protocol Protocol
+		port     uint16
+	}
+	ids := make(map[servicePort]int, len(all))
+	ports := make(map[nodePort]int, len(all))
+	for i, p := range all {
+		if p == nil {
+			continue
+		}
+		id := servicePort{p.Namespace, p.Name, p.Port, p.Protocol}
+		if first, ok := ids[id]; ok {
+			r(i, "name", "got the ServicePort "+p.ID()+"/"+string(p.Protocol)+" again, it is at "+where(first)+" too")
+		} else {
+			ids[id] = i
+		}
+		np := nodePort{p.Protocol, p.NodePort}
+		if first, ok := ports[np]; ok {
+			r(i, "nodePort", "got "+strconv.Itoa(int(p.NodePort))+"/"+string(p.Protocol)+", which "+all[first].ID()+" at "+where(first)+" has already")
+		} else {
+			ports[np] = i
+		}
+		checkFamilies(p, served, func(path, message string) { r(i, path, message) })
+	}
+}
+
+func checkFamilies(p *ServicePort, served [2]bool, r report) {
+	if !p.Steered() {
+		return
+	}
+	for i := range p.Endpoints {
+		f := familyOf(p.Endpoints[i].Address)
+		if served[f] {
+			continue
+		}
+		r(index("endpoints", i)+".address", "got "+p.Endpoints[i].Address.String()+", but addresses has no "+family(f).String()+" address that could take its traffic")
+		served[f] = true // once a family
+	}
+}
+
+// family is an address family, an index into arrays of two.
+type family int
+
+func (f family) String() string { return [...]string{"IPv4", "IPv6"}[f] }
+
+func familyOf(a netip.Addr) family {
+	if a.Is4() {
+		return 0
+	}
+	return 1
+}
+
+func familiesOf(addrs []netip.Addr) (has [2]bool) {
+	for _, a := range addrs {
+		has[familyOf(a)] = true
+	}
+	return has
+}
+
+func index(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
+
+func float(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }

@@ -1,0 +1,167 @@
+package state
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"weft/state/strict"
+)
+
+// Decode reads a state file. It takes the file whole or not at all: the error is
+// a *multierror.Error with one *strict.Problem for each thing that is wrong, with
+// the line, the field and what was expected. file is only for messages.
+//
+// ServicePorts, endpoints, nodes and addresses come back sorted, whatever order
+// the file has.
+func Decode(file string, data []byte) (*State, error) { return new(Decoder).Decode(file, data) }
+
+// Decoder decodes one state file again and again. A document whose bytes did not
+// change since the last file that was good is not parsed again, and comes back as
+// the same *ServicePort. The zero value is ready; it is not for concurrent use.
+type Decoder struct {
+	// known are the documents of the last good file by their text, which is
+	// exact where a hash would be a guess, and is kept alive by their strings
+	// anyway.
+	known map[string]*ServicePort
+}
+
+// Decode reads a file as [Decode] does. A file that is refused leaves the
+// decoder as it was.
+func (d *Decoder) Decode(file string, data []byte) (*State, error) {
+	if err := checkWhole(file, data); err != nil {
+		return nil, err
+	}
+	docs := split(data)
+	s, count, headerProblems := readHeader(file, docs[0].line(data), docs[0].text)
+	if s == nil {
+		return nil, strict.Join(headerProblems)
+	}
+	b := &body{file: file, data: data, docs: docs[1:]}
+	known := b.read(d.known)
+	problems := append(headerProblems, b.problems...)
+	s.ServicePorts = b.servicePorts
+	served := familiesOf(s.Addresses)
+	if slices.ContainsFunc(headerProblems, isAbout("addresses")) {
+		served = [2]bool{true, true}
+	}
+	problems = append(problems, b.checkTogether(s, served)...)
+	if len(b.docs) != count && !slices.ContainsFunc(headerProblems, isAbout("servicePorts")) {
+		problems = append(problems, wrongCount(file, docs[0].line(data), docs[0].text, count, len(b.docs)))
+	}
+	if len(problems) > 0 {
+		return nil, strict.Join(problems)
+	}
+	d.known = known
+	s.sort()
+	return s, nil
+}
+
+// checkWhole finds what a copy that stopped midway leaves behind.
+func checkWhole(file string, data []byte) error {
+	switch {
+	case strict.Blank(data):
+		return strict.Join([]*strict.Problem{{File: file, Line: 1, Message: "the file is empty, expected a document of kind State"}})
+	case data[len(data)-1] != '\n':
+		line := 1 + bytes.Count(data, []byte("\n"))
+		return strict.Join([]*strict.Problem{{File: file, Line: line, Message: "the last line has no end, expected a newline: the file may be cut off"}})
+	}
+	return nil
+}
+
+func wrongCount(file string, line int, header []byte, count, found int) *strict.Problem {
+	return &strict.Problem{
+		File: file, Line: strict.Line(header, line, "servicePorts"), Field: "servicePorts",
+		Message: fmt.Sprintf("got %d, but %d documents of kind ServicePort follow: the file may be cut off", count, found),
+	}
+}
+
+func isAbout(field string) func(*strict.Problem) bool {
+	return func(p *strict.Problem) bool { return p.Field == field || strings.HasPrefix(p.Field, field+"[") }
+}
+
+// body are the documents after the header while they are read.
+type body struct {
+	file         string
+	data         []byte
+	docs         []document
+	servicePorts []*ServicePort // by document; nil for one that could not be read
+	problems     []*strict.Problem
+}
+
+// read fills servicePorts and problems, and returns the documents by their text.
+func (b *body) read(known map[string]*ServicePort) map[string]*ServicePort {
+	b.servicePorts = make([]*ServicePort, len(b.docs))
+	var pending []int
+	for i, doc := range b.docs {
+		if p, ok := known[string(doc.text)]; ok {
+			b.servicePorts[i] = p
+			continue
+		}
+		pending = append(pending, i)
+	}
+	if len(pending) == 0 && len(known) == len(b.docs) {
+		return known
+	}
+	next := make(map[string]*ServicePort, len(b.docs))
+	texts := b.parse(pending)
+	for i, doc := range b.docs {
+		if texts[i] == "" {
+			texts[i] = string(doc.text) // a document that was known
+		}
+		next[texts[i]] = b.servicePorts[i]
+	}
+	return next
+}
+
+// perWorker is how many documents make another goroutine worth it.
+const perWorker = 32
+
+// parse reads the documents with the given indexes on all processors, and returns
+// the text of each as the string that its ServicePort's strings are parts of.
+func (b *body) parse(pending []int) (texts []string) {
+	texts = make([]string, len(b.docs))
+	problems := make([][]*strict.Problem, len(b.docs))
+	workers := max(1, min(runtime.GOMAXPROCS(0), len(pending)/perWorker))
+	var g errgroup.Group
+	for part := range slices.Chunk(pending, max(1, (len(pending)+workers-1)/workers)) {
+		g.Go(func() error {
+			for _, i := range part {
+				texts[i] = string(b.docs[i].text)
+				b.servicePorts[i], problems[i] = b.one(b.docs[i], texts[i])
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // the workers return no errors
+	b.problems = slices.Concat(problems...)
+	return texts
+}
+
+// one reads a document: the quick way if it looks like an encoder's, else the
+// strict way, which alone has messages.
+func (b *body) one(doc document, text string) (*ServicePort, []*strict.Problem) {
+	if p := scanServicePort(text); p != nil {
+		return p, nil
+	}
+	p, problems := readServicePort(b.file, doc.line(b.data), doc.text)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	p.sort()
+	return p, nil
+}
+
+func (b *body) checkTogether(s *State, served [2]bool) (problems []*strict.Problem) {
+	at := func(i int, path string) int {
+		return strict.Line(b.docs[i].text, b.docs[i].line(b.data), path)
+	}
+	checkTogether(s.ServicePorts, served, func(i int, path, message string) {
+		problems = append(problems, &strict.Problem{File: b.file, Line: at(i, path), Field: path, Message: message})
+	}, func(i int) string { return fmt.Sprintf("line %d", at(i, "")) })
+	return problems
+}

@@ -1,0 +1,179 @@
+package state
+
+import (
+	"net/netip"
+	"time"
+
+	"weft/state/strict"
+)
+
+// The kinds of documents in a state file.
+const (
+	kindState       = "State"
+	kindServicePort = "ServicePort"
+)
+
+// headerDocument is the first document of a state file as strict reads it.
+type headerDocument struct {
+	APIVersion   string         `yaml:"apiVersion" strict:"required"`
+	Kind         string         `yaml:"kind" strict:"required"`
+	Node         string         `yaml:"node" strict:"required"`
+	Generation   uint64         `yaml:"generation"`
+	Written      time.Time      `yaml:"written"`
+	Addresses    []netip.Addr   `yaml:"addresses" strict:"required"`
+	ServicePorts int            `yaml:"servicePorts" strict:"required,min=0"`
+	Nodes        []nodeDocument `yaml:"nodes"`
+}
+
+type nodeDocument struct {
+	Name    string           `yaml:"name" strict:"required"`
+	Address netip.Addr       `yaml:"address" strict:"required"`
+	Latency *latencyDocument `yaml:"latency"`
+	CPU     *cpuDocument     `yaml:"cpu"`
+}
+
+type latencyDocument struct {
+	Seconds  float64   `yaml:"seconds" strict:"required"`
+	Measured time.Time `yaml:"measured" strict:"required"`
+}
+
+type cpuDocument struct {
+	Ratio    float64   `yaml:"ratio" strict:"required,min=0,max=1"`
+	Measured time.Time `yaml:"measured" strict:"required"`
+}
+
+// servicePortDocument is every other document.
+type servicePortDocument struct {
+	Kind      string             `yaml:"kind" strict:"required"`
+	Namespace string             `yaml:"namespace" strict:"required"`
+	Name      string             `yaml:"name" strict:"required"`
+	Port      string             `yaml:"port" strict:"required"`
+	Protocol  string             `yaml:"protocol" strict:"required"`
+	NodePort  uint16             `yaml:"nodePort" strict:"required,min=1"`
+	Skipped   *string            `yaml:"skipped"`
+	Endpoints []endpointDocument `yaml:"endpoints"`
+}
+
+type endpointDocument struct {
+	Address netip.Addr `yaml:"address" strict:"required"`
+	Port    uint16     `yaml:"port" strict:"required,min=1"`
+	Node    string     `yaml:"node"`
+	Share   float64    `yaml:"share" strict:"required,min=0,max=1"`
+}
+
+func (h *headerDocument) state() *State {
+	s := &State{Node: h.Node, Generation: h.Generation, Written: h.Written, Addresses: h.Addresses}
+	for _, n := range h.Nodes {
+		node := Node{Name: n.Name, Address: n.Address}
+		if n.Latency != nil {
+			node.Latency = &Latency{Seconds: n.Latency.Seconds, Measured: n.Latency.Measured}
+		}
+		if n.CPU != nil {
+			node.CPU = &CPU{Ratio: n.CPU.Ratio, Measured: n.CPU.Measured}
+		}
+		s.Nodes = append(s.Nodes, node)
+	}
+	return s
+}
+
+func (d *servicePortDocument) servicePort() *ServicePort {
+	p := &ServicePort{Namespace: d.Namespace, Name: d.Name, Port: d.Port, Protocol: Protocol(d.Protocol), NodePort: d.NodePort}
+	if d.Skipped != nil {
+		p.Skipped = *d.Skipped
+	}
+	if len(d.Endpoints) > 0 {
+		p.Endpoints = make([]Endpoint, len(d.Endpoints))
+	}
+	for i, e := range d.Endpoints {
+		p.Endpoints[i] = Endpoint(e)
+	}
+	return p
+}
+
+// readHeader reads the first document the strict way. The State is nil if the
+// document has problems.
+func readHeader(file string, line int, doc []byte) (s *State, count int, problems []*strict.Problem) {
+	if v, ok := strict.Scalar(doc, "apiVersion"); ok && v != APIVersion {
+		return nil, 0, []*strict.Problem{{
+			File: file, Line: strict.Line(doc, line, "apiVersion"), Field: "apiVersion",
+			Message: "got " + strict.Quote(v) + ", this build reads " + APIVersion,
+		}}
+	}
+	if p := wrongKind(file, line, doc, kindState); p != nil {
+		return nil, 0, []*strict.Problem{p}
+	}
+	var h headerDocument
+	c := newCollector(file, line, doc, &h)
+	s = h.state()
+	checkHeader(s, c.report)
+	return s, h.ServicePorts, c.problems
+}
+
+// readServicePort reads any other document the strict way.
+func readServicePort(file string, line int, doc []byte) (*ServicePort, []*strict.Problem) {
+	if p := wrongKind(file, line, doc, kindServicePort); p != nil {
+		return nil, []*strict.Problem{p}
+	}
+	var d servicePortDocument
+	c := newCollector(file, line, doc, &d)
+	p := d.servicePort()
+	checkServicePort(p, c.report)
+	if d.Skipped != nil && *d.Skipped == "" {
+		c.report("skipped", "got \"\", expected the reason, or no field skipped")
+	}
+	if len(c.problems) == 0 {
+		checkEndpoints(p, c.report)
+	}
+	return p, c.problems
+}
+
+// wrongKind looks at the kind first, since a document of another kind would be
+// one unknown field after the other.
+func wrongKind(file string, line int, doc []byte, want string) *strict.Problem {
+	kind, ok := strict.Scalar(doc, "kind")
+	if !ok || kind == want {
+		return nil
+	}
+	return &strict.Problem{
+		File: file, Line: strict.Line(doc, line, "kind"), Field: "kind",
+		Message: "got " + strict.Quote(kind) + ", expected " + want,
+	}
+}
+
+// collector gathers the problems of one document: those that strict finds, and
+// those of the checks, which find a line only when they need one.
+type collector struct {
+	file     string
+	line     int
+	doc      []byte
+	problems []*strict.Problem
+	told     map[string]bool
+}
+
+func newCollector(file string, line int, doc []byte, into any) *collector {
+	c := &collector{file: file, line: line, doc: doc, told: map[string]bool{}}
+	c.problems = strict.Problems(file, line, doc, into)
+	for _, p := range c.problems {
+		c.told[p.Field] = true
+	}
+	return c
+}
+
+// report adds a problem, unless there is one about that value already: one that
+// could not be read fails the checks too.
+func (c *collector) report(path, message string) {
+	if c.hasTold(path) {
+		return
+	}
+	line := strict.Line(c.doc, c.line, path)
+	c.problems = append(c.problems, &strict.Problem{File: c.file, Line: line, Field: path, Message: message})
+}
+
+func (c *collector) hasTold(path string) bool {
+	for i := len(path); i > 0; i-- {
+		if (i == len(path) || path[i] == '.' || path[i] == '[') && c.told[path[:i]] {
+			return true
+		}
+	}
+	return c.told[""]
+}

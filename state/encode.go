@@ -1,0 +1,155 @@
+package state
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Encode writes a State as a state file. The same State is always the same bytes.
+// The error is that of [Validate]: what Encode writes, [Decode] takes.
+func Encode(s *State) ([]byte, error) { return new(Encoder).Encode(s) }
+
+// Encoder encodes one State after the other and keeps the bytes of documents that
+// did not change. The zero value is ready; it is not for concurrent use.
+type Encoder struct {
+	known map[documentKey]encoded
+}
+
+// documentKey is what makes a ServicePort the same one as in the State before.
+type documentKey struct {
+	namespace, name, port string
+	protocol              Protocol
+}
+
+type encoded struct {
+	from *ServicePort
+	text []byte
+}
+
+// Encode writes a State as [Encode] does. A State that is refused leaves the
+// encoder as it was.
+func (e *Encoder) Encode(s *State) ([]byte, error) {
+	if err := Validate(s); err != nil {
+		return nil, err
+	}
+	s = s.sorted()
+	next := make(map[documentKey]encoded, len(s.ServicePorts))
+	texts := make([][]byte, len(s.ServicePorts))
+	size := 0
+	for i, p := range s.ServicePorts {
+		key := documentKey{p.Namespace, p.Name, p.Port, p.Protocol}
+		doc := e.document(p, e.known[key])
+		next[key], texts[i] = doc, doc.text
+		size += len(doc.text)
+	}
+	e.known = next
+	header := appendHeader(nil, s)
+	out := append(make([]byte, 0, len(header)+size), header...)
+	for _, text := range texts {
+		out = append(out, text...)
+	}
+	return out, nil
+}
+
+// document reuses the bytes of a ServicePort that is equal to the one before.
+func (e *Encoder) document(p *ServicePort, before encoded) encoded {
+	switch {
+	case before.from == p:
+		return before
+	case before.from != nil && equalServicePorts(before.from, p):
+		return encoded{from: p, text: before.text}
+	}
+	return encoded{from: p, text: bytes.Clone(appendServicePort(make([]byte, 0, 256+len(p.Endpoints)*128), p))}
+}
+
+func equalServicePorts(p, q *ServicePort) bool {
+	return p.Namespace == q.Namespace && p.Name == q.Name && p.Port == q.Port && p.Protocol == q.Protocol &&
+		p.NodePort == q.NodePort && p.Skipped == q.Skipped && slices.Equal(p.Endpoints, q.Endpoints)
+}
+
+func appendHeader(b []byte, s *State) []byte {
+	b = append(b, "apiVersion: "+APIVersion+"\nkind: State\nnode: "+scalar(s.Node)+"\ngeneration: "...)
+	b = strconv.AppendUint(b, s.Generation, 10)
+	if !s.Written.IsZero() {
+		b = appendTime(append(b, "\nwritten: "...), s.Written)
+	}
+	b = append(b, "\naddresses: ["...)
+	for i, a := range s.Addresses {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = append(b, addressText(a.String())...)
+	}
+	b = append(b, "]\nservicePorts: "...)
+	b = append(strconv.AppendInt(b, int64(len(s.ServicePorts)), 10), '\n')
+	if len(s.Nodes) > 0 {
+		b = append(b, "nodes:\n"...)
+	}
+	for i := range s.Nodes {
+		b = appendNode(b, &s.Nodes[i])
+	}
+	return b
+}
+
+func appendNode(b []byte, n *Node) []byte {
+	b = append(b, "- name: "+scalar(n.Name)+"\n  address: "+addressText(n.Address.String())+"\n"...)
+	if n.Latency != nil {
+		b = appendFloat(append(b, "  latency: {seconds: "...), n.Latency.Seconds)
+		b = append(appendTime(append(b, ", measured: "...), n.Latency.Measured), "}\n"...)
+	}
+	if n.CPU != nil {
+		b = appendFloat(append(b, "  cpu: {ratio: "...), n.CPU.Ratio)
+		b = append(appendTime(append(b, ", measured: "...), n.CPU.Measured), "}\n"...)
+	}
+	return b
+}
+
+func appendServicePort(b []byte, p *ServicePort) []byte {
+	b = append(b, "---\nkind: ServicePort\nnamespace: "...)
+	b = append(append(b, scalar(p.Namespace)...), "\nname: "...)
+	b = append(append(b, scalar(p.Name)...), "\nport: "...)
+	b = append(append(b, scalar(p.Port)...), "\nprotocol: "...)
+	b = append(append(b, p.Protocol...), "\nnodePort: "...)
+	b = append(strconv.AppendUint(b, uint64(p.NodePort), 10), '\n')
+	if p.Skipped != "" {
+		b = append(append(append(b, "skipped: "...), scalar(p.Skipped)...), '\n')
+	}
+	if len(p.Endpoints) > 0 {
+		b = append(b, "endpoints:\n"...)
+	}
+	for i := range p.Endpoints {
+		b = appendEndpoint(b, &p.Endpoints[i])
+	}
+	return b
+}
+
+func appendEndpoint(b []byte, e *Endpoint) []byte {
+	b = append(b, "- {address: "...)
+	if e.Address.Is4() {
+		b = e.Address.AppendTo(b)
+	} else {
+		b = append(b, addressText(e.Address.String())...)
+	}
+	b = strconv.AppendUint(append(b, ", port: "...), uint64(e.Port), 10)
+	if e.Node != "" {
+		b = append(append(b, ", node: "...), scalar(e.Node)...)
+	}
+	b = appendFloat(append(b, ", share: "...), e.Share)
+	return append(b, "}\n"...)
+}
+
+// addressText quotes the addresses that braces and brackets would tear apart,
+// such as fd00::.
+func addressText(a string) string {
+	if isPlainAddress(a) {
+		return a
+	}
+	return `"` + a + `"`
+}
+
+// appendFloat writes the shortest decimal that reads back as the same number.
+func appendFloat(b []byte, v float64) []byte { return strconv.AppendFloat(b, v+0, 'f', -1, 64) }
+
+func appendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, time.RFC3339Nano) }

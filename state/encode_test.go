@@ -1,0 +1,73 @@
+package state
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// example is the state of design.md.
+func example() *State {
+	measured := time.Date(2025, 11, 24, 13, 38, 23, 0, time.UTC)
+	return &State{
+		Node:       "k8s-slave-2-vm",
+		Generation: 1834,
+		Written:    measured.Add(676 * time.Millisecond),
+		Addresses:  []netip.Addr{netip.MustParseAddr("10.34.4.141")},
+		Nodes: []Node{{
+			Name: "k8s-slave-3-raspberrypi-4", Address: netip.MustParseAddr("10.34.4.236"),
+			Latency: &Latency{Seconds: 0.000515, Measured: measured}, CPU: &CPU{Ratio: 0.0813, Measured: measured},
+		}},
+		ServicePorts: []*ServicePort{
+			{
+				Namespace: "riset", Name: "hellopod-np-svc", Protocol: TCP, NodePort: 30000,
+				Endpoints: []Endpoint{
+					{Address: netip.MustParseAddr("10.42.4.201"), Port: 8080, Node: "k8s-slave-3-raspberrypi-4", Share: 0.5},
+					{Address: netip.MustParseAddr("10.42.4.202"), Port: 8080, Node: "k8s-slave-3-raspberrypi-4", Share: 0.25},
+					{Address: netip.MustParseAddr("10.42.5.169"), Port: 8080, Node: "k8s-slave-4-raspberrypi-4", Share: 0.25},
+				},
+			},
+			{
+				Namespace: "riset", Name: "latency-extender-svc", Port: "http", Protocol: TCP, NodePort: 30100,
+				Skipped: "all endpoints are on one node",
+			},
+		},
+	}
+}
+
+// options compares States by value, addresses and times included.
+var options = cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b })}
+
+func TestEncodeGolden(t *testing.T) {
+	got, err := Encode(example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := filepath.Join("testdata", "example.yaml")
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("encoded (-want +got):\n%s", diff)
+	}
+	back, err := Decode(golden, want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(example(), back, options); diff != "" {
+		t.Errorf("decoded (-want +got):\n%s", diff)
+	}
+}
