@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime"
+	"strings"
+	"sync/atomic"
 
 	"github.com/vishvananda/netns"
 )
@@ -21,6 +23,7 @@ type Namespace struct {
 	// Name is what `ip netns` lists, or empty.
 	Name   string
 	handle netns.NsHandle
+	flows  atomic.Uint32 // UDP flows that [Count] and [Watch] opened from here
 }
 
 // New makes a namespace without a name.
@@ -73,6 +76,21 @@ func (ns *Namespace) Run(name string, args ...string) ([]byte, error) {
 		err = fmt.Errorf("%s %q: %w: %s", name, args, err, exit.Stderr)
 	}
 	return out, err
+}
+
+// Start starts a command inside the namespace; Wait is the caller's.
+func (ns *Namespace) Start(cmd *exec.Cmd) error { return ns.Do(cmd.Start) }
+
+// Load gives text to `nft -f` inside the namespace.
+func (ns *Namespace) Load(text string) error {
+	return ns.Do(func() error {
+		cmd := exec.Command("nft", "-f", "-")
+		cmd.Stdin = strings.NewReader(text)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("nft -f: %w: %s", err, out)
+		}
+		return nil
+	})
 }
 
 // FD is the namespace's file descriptor, for libraries that enter it themselves.
