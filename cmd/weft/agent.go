@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"weft/cmd/weft/config"
+	"weft/render"
+	"weft/render/apply"
+	"weft/render/nft"
+	"weft/state/follow"
+	"weft/templates"
+)
+
+// agent is what runs until it is told to stop: the watcher, the applier, or
+// both. Its goroutines talk through two channels that hold one notice each, so
+// that a burst of changes is one pass.
+type agent struct {
+	program *program
+	vars    *varFlags
+	log     *slog.Logger
+	// config is the last that was good.
+	config atomic.Pointer[config.Config]
+	// changes asks the applier for a pass, gathers the watcher for a state.
+	changes chan apply.Change
+	gathers chan struct{}
+	// paths tells the follower of the templates that others are to be followed.
+	paths chan struct{}
+}
+
+func (p *program) newAgent(vars *varFlags) (*agent, error) {
+	in, err := p.inputs(vars)
+	if err != nil {
+		return nil, err
+	}
+	a := &agent{
+		program: p, vars: vars, log: p.logger(in.config),
+		changes: make(chan apply.Change, 1), gathers: make(chan struct{}, 1), paths: make(chan struct{}, 1),
+	}
+	a.config.Store(in.config)
+	return a, nil
+}
+
+// applier adds what follows the state file and loads rules to the group.
+func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
+	c := a.config.Load()
+	loop := &apply.Loop{
+		StateFile: c.State, FailAfter: time.Duration(c.FailAfter), Runner: nft.Runner{Path: c.Nft}, Log: a.log,
+		Templates: func() (*render.Set, render.Vars, error) { return a.vars.load(a.config.Load()) },
+	}
+	g.Go(func() error { return loop.Run(ctx, a.changes) })
+	g.Go(func() error { return a.follow(ctx, []string{c.State}, func() { a.notify(apply.StateChanged) }) })
+	g.Go(func() error { return a.followTemplates(ctx) })
+}
+
+// notify asks the applier for a pass, without waiting for the one that runs.
+func (a *agent) notify(change apply.Change) {
+	for {
+		select {
+		case a.changes <- change:
+			return
+		case waiting := <-a.changes:
+			change |= waiting
+		}
+	}
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (a *agent) follow(ctx context.Context, paths []string, changed func()) error {
+	f := &follow.Follower{Paths: paths, Log: a.log}
+	return f.Run(ctx, changed)
+}
+
+// followTemplates follows the files that the set and its vars are read from,
+// and begins anew when the configuration names others.
+func (a *agent) followTemplates(ctx context.Context) error {
+	for ctx.Err() == nil {
+		once, cancel := context.WithCancel(ctx)
+		g, once := errgroup.WithContext(once)
+		g.Go(func() error {
+			return a.follow(once, a.templateFiles(), func() { a.notify(apply.TemplatesChanged) })
+		})
+		select {
+		case <-ctx.Done():
+		case <-a.paths:
+		}
+		cancel()
+		if err := g.Wait(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *agent) templateFiles() []string {
+	var paths []string
+	if name := a.config.Load().Templates; name != render.Auto && !slices.Contains(templates.Names(), name) {
+		paths = append(paths, name)
+	}
+	if a.vars.file != "" {
+		paths = append(paths, a.vars.file)
+	}
+	return paths
+}
+
+// followConfig takes in a changed configuration file, and SIGHUP, which reads
+// everything again.
+func (a *agent) followConfig(ctx context.Context, g *errgroup.Group) {
+	if file := a.config.Load().File; file != "" {
+		g.Go(func() error {
+			return a.follow(ctx, []string{file}, func() { a.reload(apply.TemplatesChanged) })
+		})
+	}
+	g.Go(func() error {
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-hangups:
+				a.log.Info("told to read everything again")
+				a.reload(apply.Everything)
+			}
+		}
+	})
+}
+
+// reload takes the configuration as it is now. One that is wrong changes
+// nothing.
+func (a *agent) reload(change apply.Change) {
+	c, err := a.program.config()
+	if err == nil {
+		_, err = gather(c)
+	}
+	if err != nil {
+		a.log.Error("configuration refused, the last good one stays in force", "error", err)
+		return
+	}
+	old := a.config.Swap(c)
+	if c.Node != old.Node || c.State != old.State || c.FailAfter != old.FailAfter || c.Nft != old.Nft {
+		a.log.Warn("node, state, failAfter and nft are read at the start: restart weft for the change")
+	}
+	if c.Templates != old.Templates {
+		poke(a.paths)
+	}
+	poke(a.gathers)
+	a.notify(change)
+}
+
+// leave is what happens to the rules when the agent is told to stop: they stay
+// until the heartbeat ends, or go now.
+func (a *agent) leave(ctx context.Context) error {
+	c := a.config.Load()
+	if !c.CleanupOnExit {
+		return nil
+	}
+	_, vars, err := a.vars.load(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := apply.Remove(ctx, nft.Runner{Path: c.Nft}, vars.Table()); err != nil {
+		return fmt.Errorf("take the rules out: %w", err)
+	}
+	a.log.Info("rules taken out")
+	return nil
+}
+
+// follow is `weft apply --follow`.
+func (p *program) follow(ctx context.Context, vars *varFlags) error {
+	a, err := p.newAgent(vars)
+	if err != nil {
+		return err
+	}
+	g, inner := errgroup.WithContext(ctx)
+	a.applier(inner, g)
+	a.followConfig(inner, g)
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return a.leave(ctx)
+}

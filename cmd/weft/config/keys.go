@@ -1,0 +1,56 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+func text(name, value, doc string, field func(*Config) *string) Key {
+	return Key{
+		Name: name, Default: value, Doc: doc,
+		set: func(c *Config, s string) error { *field(c) = s; return nil },
+		get: func(c *Config) any { return *field(c) },
+	}
+}
+
+func choice(name, value, doc string, field func(*Config) *string, choices ...string) Key {
+	k := text(name, value, doc+": "+strings.Join(choices, ", "), field)
+	k.set = func(c *Config, s string) error {
+		if !slices.Contains(choices, s) {
+			return fmt.Errorf("%s: got %q, expected one of %s", name, s, strings.Join(choices, ", "))
+		}
+		*field(c) = s
+		return nil
+	}
+	return k
+}
+
+func boolean(name, value, doc string, field func(*Config) *bool) Key {
+	return Key{
+		Name: name, Default: value, Doc: doc,
+		set: func(c *Config, s string) error {
+			b, err := strconv.ParseBool(s)
+			if err != nil {
+				return fmt.Errorf("%s: got %q, expected true or false", name, s)
+			}
+			*field(c) = b
+			return nil
+		},
+		get: func(c *Config) any { return *field(c) },
+	}
+}
+
+func parsed(name, value, doc string, field func(*Config) *Duration) Key {
+	return Key{
+		Name: name, Default: value, Doc: doc,
+		set: func(c *Config, s string) error {
+			if err := field(c).UnmarshalText([]byte(s)); err != nil {
+				return fmt.Errorf("%s: got %q, expected %s", name, s, Duration(0).Expected())
+			}
+			return nil
+		},
+		get: func(c *Config) any { return *field(c) },
+	}
+}

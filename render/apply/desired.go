@@ -1,0 +1,128 @@
+// Package apply is the way from a state file to the kernel: what the rules
+// should be ([Desire]), the transaction that makes them so
+// ([Desired.Transaction]), and the loop that keeps them so ([Loop]).
+//
+// It is level-triggered. A pass looks at the whole state and the whole set and
+// asks what the kernel should hold; no step depends on which file changed or on
+// what an event said, so a lost event costs time and never correctness.
+//
+// What cannot be used changes nothing: a state file that is refused leaves the
+// last good one in force, and a template set that fails to parse, to render, to
+// pass the lint or to load leaves the last set in force that did. Both go on
+// rendering what the other still brings.
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"weft/render"
+	"weft/render/nft"
+	"weft/render/ruleset"
+	"weft/state"
+)
+
+// Desired is a ruleset that passed the lint.
+type Desired struct {
+	*render.Result
+	// Table is the name of weft's tables.
+	Table string
+	// Ruleset is the text taken apart.
+	Ruleset *ruleset.Ruleset
+}
+
+// Families are those in which weft may hold a table. inet is no family of the
+// shipped sets, but a user's set may have it.
+func Families() []string { return []string{"ip", "ip6", "inet"} }
+
+// Refusal is a rendered ruleset that must not reach the kernel, because the
+// lint or nft refuses it: all findings, each addressed to the template line
+// that wrote it.
+type Refusal struct {
+	// By is what refused: lint or nft.
+	By       string
+	Findings []*render.Error
+	err      error
+}
+
+func (r *Refusal) Error() string {
+	texts := make([]string, len(r.Findings))
+	for i, f := range r.Findings {
+		texts[i] = f.Error()
+	}
+	return fmt.Sprintf("refused by %s: %s", r.By, strings.Join(texts, "\n"))
+}
+
+func (r *Refusal) Unwrap() error { return r.err }
+
+// Desire renders the state and lints what came out. The error is a
+// [*render.Error] for a template that fails and a [*Refusal] for findings.
+func Desire(ctx context.Context, set *render.Set, st *state.State, vars render.Vars) (*Desired, error) {
+	result, err := render.Render(ctx, set, st, vars)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := ruleset.Parse(result.Text)
+	if err != nil {
+		return nil, refusal("lint", result, syntaxFindings(err), err)
+	}
+	if findings := ruleset.Lint(parsed, ruleset.Options{Table: vars.Table()}); len(findings) > 0 {
+		return nil, refusal("lint", result, findings, nil)
+	}
+	return &Desired{Result: result, Table: vars.Table(), Ruleset: parsed}, nil
+}
+
+func syntaxFindings(err error) []ruleset.Finding {
+	var syntax *ruleset.SyntaxError
+	if !errors.As(err, &syntax) {
+		return []ruleset.Finding{{Line: 1, Message: err.Error()}}
+	}
+	return []ruleset.Finding{{Line: syntax.Line, Column: syntax.Column, Message: syntax.Message}}
+}
+
+func refusal(by string, result *render.Result, findings []ruleset.Finding, err error) *Refusal {
+	r := &Refusal{By: by, err: err}
+	for _, f := range findings {
+		message := f.Message
+		if f.Rule != "" {
+			message += " (" + f.Rule + ")"
+		}
+		r.Findings = append(r.Findings, result.At(f.Line, message))
+	}
+	return r
+}
+
+// Transaction is the text that makes the kernel hold exactly the desired
+// ruleset: it replaces each table that could be ours. Naming a table before
+// deleting it makes the deletion work whether it exists or not, which nft 1.0.6
+// has no other way to say.
+func (d *Desired) Transaction() string {
+	return Removal(d.Table) + d.Text
+}
+
+// Removal is the text that deletes the tables with the name.
+func Removal(table string) string {
+	var b strings.Builder
+	for _, family := range Families() {
+		fmt.Fprintf(&b, "table %[1]s %[2]s\ndelete table %[1]s %[2]s\n", family, table)
+	}
+	return b.String()
+}
+
+// Load makes the kernel hold the desired ruleset. What nft refuses comes back
+// as a [*Refusal] where nft named a line, so that the user sees the template.
+func (d *Desired) Load(ctx context.Context, runner nft.Runner) error {
+	err := runner.Load(ctx, d.Transaction())
+	var refused *nft.Error
+	if !errors.As(err, &refused) || len(refused.Messages) == 0 {
+		return err
+	}
+	before := strings.Count(Removal(d.Table), "\n")
+	var findings []ruleset.Finding
+	for _, m := range refused.Messages {
+		findings = append(findings, ruleset.Finding{Line: m.Line - before, Column: m.Column, Message: m.Text})
+	}
+	return refusal("nft", d.Result, findings, err)
+}
