@@ -31,7 +31,7 @@ type parser struct {
 
 // fail notes a syntax error at an offset.
 func (p *parser) fail(at int, message string) {
-	if p.errs.Len() >= maxErrors {
+	if p.errs != nil && p.errs.Len() >= maxErrors {
 		return
 	}
 	line, column := position(p.text, at)
@@ -58,8 +58,7 @@ func (p *parser) ruleset() {
 		case t.is("table"):
 			p.table(t)
 		default:
-			p.pos = t.at
-			p.rs.Others = append(p.rs.Others, p.other())
+			p.rs.Others = p.unknownLine(p.rs.Others, t)
 		}
 	}
 }
@@ -139,7 +138,9 @@ func (p *parser) block(opened int, what string, item func(first token)) {
 // end checks that a block is followed by the end of its line or a semicolon.
 func (p *parser) end(what string) {
 	t := p.next()
-	if t.kind != newline && t.kind != endOfText && !t.is(";") {
+	if t.kind == junk {
+		p.pos = t.at // an error of the next statement
+	} else if t.kind != newline && t.kind != endOfText && !t.is(";") {
 		p.find(t.at, "brace", "nft wants a line's end or ';' behind a "+what)
 		p.pos = t.at
 	}
@@ -165,9 +166,19 @@ func (p *parser) tableItem(t *Table, first token) {
 		}
 		fallthrough
 	default:
-		p.pos = first.at
-		t.Others = append(t.Others, p.other())
+		t.Others = p.unknownLine(t.Others, first)
 	}
+}
+
+// unknownLine keeps a line that belongs nowhere.
+func (p *parser) unknownLine(lines []Statement, first token) []Statement {
+	p.pos = first.at
+	if first.kind == junk {
+		p.unknown()
+		p.skip()
+		return lines
+	}
+	return append(lines, p.other())
 }
 
 // open reads the name of a block and its brace.
@@ -202,7 +213,7 @@ func (p *parser) object(t *Table, keyword token, kind string) {
 	t.Objects = append(t.Objects, o)
 	p.block(keyword.at, kind, func(first token) {
 		p.pos = first.at
-		o.Body = append(o.Body, p.statement().Text)
+		o.Body = append(o.Body, p.cut(true).Text) // nft wants no separator here
 	})
 }
 

@@ -5,7 +5,11 @@ import "strings"
 // statement cuts out the statement that begins here, up to its separator. It
 // does not look at words: rules are most of a text, and only lint reads them.
 func (p *parser) statement() Statement {
-	return p.cut(true)
+	s := p.cut(true)
+	if s.closed {
+		p.closes()
+	}
+	return s
 }
 
 // other is a statement of no known kind, in which any byte may stand.
@@ -22,8 +26,7 @@ func (p *parser) rest() Statement {
 // skip goes behind the statement, and behind the braces that it opens.
 func (p *parser) skip() { p.other() }
 
-// cut reads a statement. Where strict, bytes that nft does not know are errors,
-// and so is a closing brace on the line of the statement a finding.
+// cut reads a statement. Where strict, bytes that nft does not know are errors.
 func (p *parser) cut(strict bool) Statement {
 	s := Statement{at: p.pos, end: p.pos, Line: p.line(p.pos)}
 	depth, lineEnds := 0, 0
@@ -44,9 +47,7 @@ func (p *parser) cut(strict bool) Statement {
 			p.pos++
 			continue
 		case c == '}' && depth == 0:
-			if strict {
-				p.closes()
-			}
+			s.closed = true
 			return p.finish(s)
 		default:
 			depth += p.take(c, strict)

@@ -60,6 +60,7 @@ type Statement struct {
 	Line int
 
 	at, end int
+	closed  bool // by the brace of its block
 }
 
 // Chain is one `chain NAME { }` block.
