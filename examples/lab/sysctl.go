@@ -10,9 +10,14 @@ import (
 )
 
 // enableIPv6 undoes a default of the machine (containers often have it) that
-// would leave the namespace without IPv6.
+// would leave the namespace without IPv6, and switches duplicate address
+// detection off: it keeps addresses unusable for a second or two, the
+// link-local ones too, which ask for neighbours on behalf of forwarded packets.
 func enableIPv6(ns *Namespace) error {
 	return ns.Do(func() error {
+		if err := sysctl("net/ipv6/conf/default/accept_dad", "0"); err != nil {
+			return err
+		}
 		for _, conf := range []string{"default", "all", "lo"} {
 			if err := sysctl("net/ipv6/conf/"+conf+"/disable_ipv6", "0"); err != nil {
 				return err

@@ -103,6 +103,9 @@ func wirePod(node *links, n *Node, pod *Host, port string) error {
 	if err := plug(node, podBridge, port, p, netip.PrefixFrom(pod.IPv4, 24), netip.PrefixFrom(pod.IPv6, 64)); err != nil {
 		return err
 	}
+	if err := node.hairpin(port); err != nil {
+		return err
+	}
 	for _, gw := range []netip.Prefix{n.bridge4, n.bridge6} {
 		if err := p.route(netip.Prefix{}, gw.Addr()); err != nil {
 			return err
@@ -190,19 +193,14 @@ func (l *links) bridge(name string, addrs ...netip.Prefix) error {
 	return l.configure(name, addrs...)
 }
 
-// configure gives a link its addresses and brings it up. IPv6 addresses skip
-// duplicate address detection, which would keep them unusable for a second.
+// configure gives a link its addresses and brings it up.
 func (l *links) configure(name string, addrs ...netip.Prefix) error {
 	link, err := l.h.LinkByName(name)
 	if err != nil {
 		return fmt.Errorf("link %s: %w", name, err)
 	}
 	for _, a := range addrs {
-		addr := &netlink.Addr{IPNet: ipNet(a)}
-		if a.Addr().Is6() {
-			addr.Flags = unix.IFA_F_NODAD
-		}
-		if err := l.h.AddrAdd(link, addr); err != nil {
+		if err := l.h.AddrAdd(link, &netlink.Addr{IPNet: ipNet(a)}); err != nil {
 			return fmt.Errorf("add address %v to link %s: %w", a, name, err)
 		}
 	}
@@ -227,6 +225,20 @@ func plug(sw *links, bridge, port string, end *links, addrs ...netip.Prefix) err
 		return err
 	}
 	return end.configure(switchPort, addrs...)
+}
+
+// hairpin lets a frame leave through the port that it came from, as the bridge
+// of a pod network is configured (flannel's hairpinMode): where br_netfilter is
+// loaded, a translated packet of a pod to itself never leaves the bridge.
+func (l *links) hairpin(port string) error {
+	link, err := l.h.LinkByName(port)
+	if err != nil {
+		return fmt.Errorf("link %s: %w", port, err)
+	}
+	if err := l.h.LinkSetHairpin(link, true); err != nil {
+		return fmt.Errorf("set hairpin mode of %s: %w", port, err)
+	}
+	return nil
 }
 
 // route adds a route; the zero prefix is the default route.
@@ -263,8 +275,17 @@ func (l *links) down() (string, error) {
 	for _, link := range all {
 		a := link.Attrs()
 		// A kernel may hold tunnel devices in each namespace that nobody uses.
-		used := a.Flags&net.FlagUp != 0 && a.Name != "lo"
-		if used && a.OperState != netlink.OperUp {
+		if a.Flags&net.FlagUp == 0 || a.Name == "lo" {
+			continue
+		}
+		// Asking for one link makes a kernel since 6.8 look at its carrier at
+		// once (commit facd15dfd691); a list of links leaves it to a timer of
+		// one second.
+		link, err := l.h.LinkByIndex(a.Index)
+		if err != nil {
+			return "", fmt.Errorf("link %s: %w", a.Name, err)
+		}
+		if link.Attrs().OperState != netlink.OperUp {
 			return a.Name, nil
 		}
 	}

@@ -12,6 +12,7 @@ func Build(t testing.TB, opts lab.Options) *lab.Lab {
 	t.Helper()
 	RequireKernel(t)
 	l, err := lab.Build(opts)
+	unmetIfForbidden(t, err)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,10 @@
 package labtest
 
 import (
+	"errors"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 
 	"weft/examples/lab"
@@ -19,6 +21,23 @@ func RequireKernel(t testing.TB) {
 	}
 	if _, err := exec.LookPath("nft"); err != nil {
 		unmet(t, "needs nft: "+err.Error())
+	}
+	ns, err := lab.New()
+	unmetIfForbidden(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ns.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unmetIfForbidden tells what a container without rights, or with a read-only
+// /proc/sys, forbids.
+func unmetIfForbidden(t testing.TB, err error) {
+	t.Helper()
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EROFS) {
+		unmet(t, err.Error())
 	}
 }
 

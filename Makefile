@@ -1,0 +1,47 @@
+GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    := 10s
+SOURCES     := $(shell find . -name .git -prune -o -type f \( -name '*.go' -o -name '*.tmpl' -o -name 'go.*' \) -print)
+
+.PHONY: all build demo demo-down test bench fmt lint fuzz clean help
+
+all: build lint test ## build, check and test everything
+
+build: bin/weft ## build bin/weft
+
+bin/weft: $(SOURCES)
+	@.ci/timed "built $@" go build -o $@ ./cmd/weft
+
+bin/demo: $(SOURCES)
+	@.ci/timed "built $@" go build -o $@ ./examples/demo
+
+demo: ## see weft steer real connections, in namespaces of its own (root; KEEP=1 leaves it up)
+	@.ci/need nft ip
+	@$(MAKE) --no-print-directory bin/weft bin/demo
+	@bin/demo -weft bin/weft $(if $(filter-out 0,$(KEEP)),-keep)
+
+demo-down: bin/demo ## take down what make demo KEEP=1 left up
+	@bin/demo -down
+
+test: ## run all tests; as root also those that need the kernel
+	@.ci/test $(TESTFLAGS)
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+fmt: ## format the source
+	@$(GOFUMPT) -l -w .
+
+lint: ## check format, vet and staticcheck
+	@out=$$($(GOFUMPT) -l .) && test -z "$$out" || { echo "not formatted (make fmt):" $$out; exit 1; }
+	go vet ./...
+	$(STATICCHECK) ./...
+
+fuzz: ## run every fuzz test for FUZZTIME (10s)
+	@.ci/fuzz $(FUZZTIME)
+
+clean: ## remove what was built
+	rm -rf bin
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
