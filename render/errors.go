@@ -95,7 +95,7 @@ func (s *Set) located(err error) *Error {
 	}
 	m := templateMessage.FindStringSubmatch(err.Error())
 	if m == nil {
-		return &Error{Place: Place{s.Name, 0}, Message: err.Error()}
+		return &Error{Place: Place{File: s.Name}, Message: err.Error()}
 	}
 	e := &Error{Place: Place{File: m[1]}, Message: m[5]}
 	e.Line, _ = strconv.Atoi(m[2])

@@ -104,6 +104,10 @@ func (x *execution) explain(err error) *Error {
 		return failed // it fails only unwatched, so the marks say nothing of it
 	}
 	now := watched.marks.current()
+	if failed.Line == 0 { // not the template failed, but a limit ended it
+		failed.Place = Place{now.File, now.Line}
+		failed.source = x.set.source(now.File)
+	}
 	failed.Calls = now.Calls
 	failed.record = now.ServicePort
 	if failed.record != nil {
