@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"weft/state/strict"
 )
@@ -18,36 +19,40 @@ type report func(path, message string)
 func (r report) got(path, value, expected string) { r(path, "got "+value+", expected "+expected) }
 
 // Validate checks a State that did not come from a file by the rules of [Decode].
-// The error is a *multierror.Error of *strict.Problem with paths and no lines.
+// The error is a *multierror.Error of *strict.Problem with paths such as
+// servicePorts[riset/web:http].endpoints[1].share, and no lines.
 func Validate(s *State) error {
+	return ValidateAt(s, func(i int) string {
+		if p := s.ServicePorts[i]; p != nil {
+			return "servicePorts[" + p.ID() + "]"
+		}
+		return index("servicePorts", i)
+	})
+}
+
+// ValidateAt is [Validate] for a State that was made from something else, whose
+// author knows ServicePort i by another path: place(i). The paths inside it, and
+// those of the header, are the State's. No order is asked for.
+func ValidateAt(s *State, place func(i int) string) error {
 	var problems []*strict.Problem
 	at := func(prefix string) report {
 		return func(path, message string) {
-			if prefix != "" && path != "" {
-				path = "." + path
-			}
-			problems = append(problems, &strict.Problem{File: "state", Field: prefix + path, Message: message})
+			field := strings.Trim(prefix+"."+path, ".")
+			problems = append(problems, &strict.Problem{Field: field, Message: message})
 		}
 	}
 	checkHeader(s, at(""))
 	for i, p := range s.ServicePorts {
-		r := at(placeOf(s, i))
 		if p == nil {
-			r("", "missing, expected a ServicePort")
+			at(place(i))("", "missing, expected a ServicePort")
 			continue
 		}
-		checkServicePort(p, r)
-		checkEndpoints(p, r)
+		checkServicePort(p, func(path, message string) { at(place(i))(path, message) })
+		checkEndpoints(p, func(path, message string) { at(place(i))(path, message) })
 	}
-	checkTogether(s.ServicePorts, familiesOf(s.Addresses), func(i int, path, message string) { at(placeOf(s, i))(path, message) }, func(i int) string { return placeOf(s, i) })
+	checkTogether(s.ServicePorts, familiesOf(s.Addresses),
+		func(i int, path, message string) { at(place(i))(path, message) }, place)
 	return strict.Join(problems)
-}
-
-func placeOf(s *State, i int) string {
-	if p := s.ServicePorts[i]; p != nil {
-		return "servicePorts[" + p.ID() + "]"
-	}
-	return "servicePorts[" + strconv.Itoa(i) + "]"
 }
 
 // checkHeader checks what is not a ServicePort.
