@@ -1,0 +1,257 @@
+package verify
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"weft/state"
+)
+
+// Masquerade says for which translated packets the source must be replaced.
+type Masquerade uint8
+
+// The modes of masquerading.
+const (
+	// MasqueradeAll is for all.
+	MasqueradeAll Masquerade = iota
+	// MasqueradeRemote spares endpoints on this node, unless the source is such
+	// an endpoint itself: its answer would not come back through us.
+	MasqueradeRemote
+	// MasqueradeNone is for none.
+	MasqueradeNone
+)
+
+// Want is what the state does not say about the rules.
+type Want struct {
+	Masquerade Masquerade
+}
+
+// Check proves the rules against the state. For each ServicePort, address,
+// and hook (prerouting, output) the distribution over endpoints must be
+//
+//   - all there: fractions sum to 1, nothing falls through or is dropped;
+//   - exact in what is served: an endpoint with a share above 0 gets packets, any
+//     other address gets none;
+//   - within one slot of each share, where a slot is one part of the largest
+//     modulus drawn from on the way to the ServicePort's endpoints. In a map that
+//     is its modulus; in a cascade that of the first rule, since those behind it
+//     draw from what is left. A share below one slot is allowed a whole one, so
+//     the other endpoints of its ServicePort are allowed to miss those slots.
+//
+// What was translated must be masqueraded as wanted, nothing else may be, no
+// other port or address may be steered, and each chain must be reachable.
+func Check(rs *Ruleset, st *state.State, want Want) *Report {
+	c := newChecker(rs, st, want)
+	for _, sp := range st.ServicePorts {
+		c.servicePort(sp)
+	}
+	c.others()
+	c.unreachable()
+	return c.report
+}
+
+// CheckServicePorts proves some of the state's ServicePorts, as [Check] does, and
+// nothing else: with [Reader.Refresh], the proof of a change that touched only
+// their rules.
+func CheckServicePorts(rs *Ruleset, st *state.State, want Want, list []*state.ServicePort) *Report {
+	c := newChecker(rs, st, want)
+	for _, sp := range list {
+		c.servicePort(sp)
+	}
+	return c.report
+}
+
+type checker struct {
+	rs     *Ruleset
+	st     *state.State
+	want   Want
+	report *Report
+	// local are the addresses of endpoints on this node, by family, made when
+	// first needed.
+	local map[bool]domain
+}
+
+func newChecker(rs *Ruleset, st *state.State, want Want) *checker {
+	return &checker{rs: rs, st: st, want: want, report: &Report{}}
+}
+
+func (c *checker) findings() int { return len(c.report.Differs) + len(c.report.Unknown) }
+
+func (c *checker) servicePort(sp *state.ServicePort) {
+	before := c.findings()
+	for _, a := range c.st.Addresses {
+		c.address(sp, a)
+	}
+	if c.findings() == before {
+		c.report.Proven++
+	}
+}
+
+// address checks both ways that a packet to one address can take, and what comes
+// behind the translation.
+func (c *checker) address(sp *state.ServicePort, a netip.Addr) {
+	var wanted []state.Endpoint
+	if sp.Steered() {
+		wanted = endpoints(sp, a.Is6())
+	}
+	for _, hook := range []Hook{Prerouting, Output} {
+		s := Subject{ServicePort: sp.ID(), Protocol: sp.Protocol, NodePort: sp.NodePort, Address: a, Hook: hook}
+		q, err := Packet{Protocol: sp.Protocol, Destination: netip.AddrPortFrom(a, sp.NodePort), Local: true}.question()
+		if err != nil {
+			c.report.Unknown = append(c.report.Unknown, Doubt{s, err.Error()})
+			return
+		}
+		q.hook = hook
+		w := ask(c.rs, q)
+		for _, class := range w.classes() {
+			s.Conditions = class.Conditions
+			if len(wanted) == 0 {
+				c.absent(s, class)
+			} else {
+				c.distribution(s, class, wanted)
+			}
+		}
+		if len(wanted) > 0 {
+			c.behind(s, q, w, wanted)
+		}
+	}
+}
+
+func endpoints(sp *state.ServicePort, v6 bool) []state.Endpoint {
+	var list []state.Endpoint
+	for _, e := range sp.Endpoints {
+		if e.Address.Is6() == v6 {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// at is the subject with the rule where an end came about.
+func (s Subject) at(trail *Step) Subject {
+	if trail != nil {
+		s.Table, s.Chain, s.Handle = trail.Table, trail.Chain, trail.Handle
+	}
+	return s
+}
+
+func (c *checker) differ(s Subject, what, wanted, found string) {
+	c.report.Differs = append(c.report.Differs, Difference{s, what, wanted, found})
+}
+
+// doubts reports what cannot be told in a class, and whether there was any.
+func (c *checker) doubts(s Subject, class Class) bool {
+	found := false
+	for _, e := range class.Ends {
+		if e.Kind == Unknown {
+			c.report.Unknown = append(c.report.Unknown, Doubt{s.at(e.trail), e.Reason})
+			found = true
+		}
+	}
+	return found
+}
+
+// absent demands that nothing happens to the packets.
+func (c *checker) absent(s Subject, class Class) {
+	if c.doubts(s, class) {
+		return
+	}
+	for _, e := range class.Ends {
+		if e.Kind != Through {
+			c.differ(s.at(e.trail), "has rules and should have none", "", class.String())
+			return
+		}
+	}
+}
+
+func (c *checker) distribution(s Subject, class Class, wanted []state.Endpoint) {
+	if c.doubts(s, class) {
+		return
+	}
+	if what, e := fault(class, wanted); what != "" {
+		c.differ(s.at(e.trail), what, shares(wanted), class.String())
+	}
+}
+
+// fault is what is wrong with a distribution; empty if nothing is.
+func fault(class Class, wanted []state.Endpoint) (string, End) {
+	var slots uint64
+	for _, e := range class.Ends {
+		switch {
+		case e.Kind == Through:
+			return "packets fall through", e
+		case e.Kind == Dropped:
+			return "packets are dropped", e
+		case e.Kind == Redirected:
+			return "packets are redirected to this host", e
+		case e.Priority >= natDestination:
+			return fmt.Sprintf("priority %d is not before kube-proxy's %d", e.Priority, natDestination), e
+		}
+		slots = max(slots, e.Slots)
+	}
+	for _, e := range class.Ends {
+		if indexEndpoint(wanted, e.To) < 0 {
+			return e.To.String() + " is no endpoint", e
+		}
+	}
+	return misweighed(class, wanted, slots)
+}
+
+func indexEndpoint(list []state.Endpoint, to netip.AddrPort) int {
+	for i := range list {
+		if list[i].Port == to.Port() && list[i].Address == to.Addr() {
+			return i
+		}
+	}
+	return -1
+}
+
+// sumTolerance is by how much the shares of a state may miss their sum of 1.
+const sumTolerance = 1e-6
+
+// misweighed compares fractions with shares, as [Check] says.
+func misweighed(class Class, wanted []state.Endpoint, slots uint64) (string, End) {
+	slot := 0.0
+	if slots > 0 {
+		slot = 1 / float64(slots)
+	}
+	below := 0
+	for _, e := range wanted {
+		if e.Share > 0 && e.Share < slot {
+			below++
+		}
+	}
+	found := make([]Fraction, len(wanted))
+	ends := make([]End, len(wanted))
+	for _, e := range class.Ends {
+		i := indexEndpoint(wanted, e.To)
+		found[i], ends[i] = found[i].add(e.Fraction), e
+	}
+	for i, e := range wanted {
+		got, slack := found[i].Float(), slot
+		if e.Share >= slot {
+			slack += float64(below) * slot
+		}
+		switch {
+		case e.Share > 0 && found[i].IsZero():
+			return e.AddrPort().String() + " gets no packets", class.Ends[0]
+		case e.Share == 0 && !found[i].IsZero():
+			return e.AddrPort().String() + " gets packets though it is drained", ends[i]
+		case math.Abs(got-e.Share) > slack+sumTolerance:
+			return e.AddrPort().String() + " gets another share", ends[i]
+		}
+	}
+	return "", End{}
+}
+
+// shares writes what the state wants.
+func shares(wanted []state.Endpoint) string {
+	var parts []string
+	for _, e := range wanted {
+		parts = append(parts, strconv.FormatFloat(e.Share, 'g', -1, 64)+" "+e.AddrPort().String())
+	}
+	return strings.Join(parts, ", ")
+}

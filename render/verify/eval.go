@@ -1,0 +1,234 @@
+package verify
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"weft/render/verify/nfnl"
+)
+
+// eval runs one expression; false ends this turn of the path.
+func (w *walker) eval(p *path, e nfnl.Expr) bool {
+	switch e := e.(type) {
+	case *nfnl.Meta:
+		return w.meta(p, e)
+	case *nfnl.Payload:
+		return w.payload(p, e)
+	case *nfnl.Cmp:
+		return w.compare(p, e)
+	case *nfnl.Range:
+		c := w.within(p, p.region(w, e.Sreg.Offset(), len(e.From)), e.From, e.To)
+		return w.match(p, c, e.Op != 0)
+	case *nfnl.Bitwise:
+		return w.bitwise(p, e)
+	case *nfnl.Byteorder:
+		return w.byteorder(p, e)
+	case *nfnl.Lookup:
+		return w.lookup(p, e)
+	case *nfnl.Immediate:
+		if e.Verdict != nil {
+			return w.verdict(p, e.Verdict)
+		}
+		p.storeBytes(e.Dreg.Offset(), e.Data)
+		return true
+	case *nfnl.Numgen:
+		p.storeDrawn(w, e.Dreg.Offset(), w.number("numgen", e.Modulus, e.Offset))
+		return true
+	case *nfnl.Hash:
+		return w.hash(p, e)
+	case *nfnl.Ct:
+		return w.ct(p, e)
+	case *nfnl.Fib:
+		return w.fib(p, e)
+	case *nfnl.Passive:
+		return true
+	}
+	return w.statement(p, e)
+}
+
+func (w *walker) statement(p *path, e nfnl.Expr) bool {
+	switch e := e.(type) {
+	case *nfnl.Nat:
+		return w.nat(p, e)
+	case *nfnl.Masq:
+		return w.sourceNAT(p, sourceNAT{done: true, masquerade: true}, "masquerade")
+	case *nfnl.Redir:
+		w.note(p, "redirect")
+		return w.end(p, leafRedirected)
+	case *nfnl.Notrack:
+		p.untracked = true
+		return true
+	case *nfnl.Limit, *nfnl.Quota:
+		return w.sometimes(p, e.String())
+	case *nfnl.Objref:
+		return w.object(p, e)
+	case *nfnl.Reject:
+		w.note(p, "reject")
+		return w.end(p, leafDropped)
+	}
+	return w.unknown(p, e.String())
+}
+
+func (w *walker) compare(p *path, e *nfnl.Cmp) bool {
+	region := p.region(w, e.Sreg.Offset(), len(e.Data))
+	switch e.Op {
+	case nfnl.CmpEq, nfnl.CmpNeq:
+		return w.match(p, w.equals(p, region, e.Data), e.Op == nfnl.CmpNeq)
+	case nfnl.CmpLte, nfnl.CmpGt:
+		return w.match(p, w.atMost(p, region, e.Data), e.Op == nfnl.CmpGt)
+	}
+	// below: at most what comes before; nothing comes before zero
+	limit, ok := before(e.Data)
+	c := certain(false)
+	if ok {
+		c = w.atMost(p, region, limit)
+	}
+	return w.match(p, c, e.Op == nfnl.CmpGte)
+}
+
+func (w *walker) bitwise(p *path, e *nfnl.Bitwise) bool {
+	n := int(e.Len)
+	src := p.region(w, e.Sreg.Offset(), n)
+	if e.Op != nfnl.BitwiseMaskXor {
+		return w.shift(p, e, src)
+	}
+	out := make([]symbol, n)
+	for i, s := range src {
+		if s.variable == undefined {
+			return w.unknown(p, "register was never loaded")
+		}
+		out[i] = s.masked(e.Mask[i], e.Xor[i])
+	}
+	p.store(e.Dreg.Offset(), out)
+	return true
+}
+
+// shift shifts constants, in 32-bit words of the host with carry between them
+// (nft_bitwise.c).
+func (w *walker) shift(p *path, e *nfnl.Bitwise, src []symbol) bool {
+	b, ok := constants(src, nil)
+	k := e.Shift()
+	if !ok || k == 0 || k >= 32 {
+		return w.unknown(p, "shift of what is not known")
+	}
+	out, carry := make([]byte, len(b)), uint32(0)
+	if e.Op == nfnl.BitwiseLeftShift {
+		for i := len(b) - 4; i >= 0; i -= 4 {
+			v := binary.NativeEndian.Uint32(b[i:])
+			binary.NativeEndian.PutUint32(out[i:], v<<k|carry)
+			carry = v >> (32 - k)
+		}
+	} else {
+		for i := 0; i < len(b); i += 4 {
+			v := binary.NativeEndian.Uint32(b[i:])
+			binary.NativeEndian.PutUint32(out[i:], v>>k|carry)
+			carry = v << (32 - k)
+		}
+	}
+	p.storeBytes(e.Dreg.Offset(), out)
+	return true
+}
+
+func (w *walker) byteorder(p *path, e *nfnl.Byteorder) bool {
+	size := int(e.Size)
+	n := int(e.Len) / size * size
+	src := p.region(w, e.Sreg.Offset(), n)
+	out := make([]symbol, n)
+	for i := range out {
+		at := i
+		if littleEndian() {
+			at = i/size*size + size - 1 - i%size
+		}
+		out[i] = src[at]
+	}
+	copy(p.regs[e.Dreg.Offset():], out)
+	return true
+}
+
+// number makes a variable for a number in [offset, offset+modulus).
+func (w *walker) number(name string, modulus, offset uint32) int16 {
+	first := small(uint64(offset))
+	last := small(uint64(offset) + uint64(modulus) - 1)
+	return w.draw(variable{name: name, width: 4, kind: drawn, dom: domain{{first, last}}, modulus: uint64(modulus)})
+}
+
+// storeDrawn loads a drawn number and records that it was drawn.
+func (p *path) storeDrawn(w *walker, offset int, v int16) {
+	if int(v) >= len(p.env) || p.env[v] == nil {
+		p.narrow(v, w.vars[v].dom)
+	}
+	p.storeVariable(w, offset, v, true)
+}
+
+// hash draws a number for what is hashed. A hash of bytes that differ between
+// packets is taken as uniform; the same hash of the same bytes is the same number.
+func (w *walker) hash(p *path, e *nfnl.Hash) bool {
+	name := "symhash"
+	if e.Type == nfnl.HashJenkins {
+		region := p.region(w, e.Sreg.Offset(), int(e.Len))
+		if !w.varies(p, region) {
+			return w.unknown(p, "jhash of what is the same for every packet")
+		}
+		name = fmt.Sprintf("jhash %v", region)
+	}
+	id := fmt.Sprintf("%s %d", name, e.Seed)
+	if !e.Seeded && e.Type == nfnl.HashJenkins {
+		id = fmt.Sprintf("%s %p", name, e) // the kernel chose a seed for this rule
+	}
+	h, ok := w.hashes[id]
+	if !ok {
+		h = hashed{w.number(name[:5], e.Modulus, e.Offset), e.Modulus, e.Offset}
+		if w.hashes == nil {
+			w.hashes = map[string]hashed{}
+		}
+		w.hashes[id] = h
+	}
+	if h.modulus != e.Modulus || h.offset != e.Offset {
+		return w.unknown(p, "the same hash with another modulus")
+	}
+	p.storeDrawn(w, e.Dreg.Offset(), h.variable)
+	return true
+}
+
+// varies reports whether a region holds a free variable with so many values
+// that a hash of it can be taken as uniform.
+func (w *walker) varies(p *path, region []symbol) bool {
+	for _, s := range region {
+		if s.variable > 0 && w.vars[s.variable].kind == free {
+			if n, ok := p.domain(w, s.variable).count(); !ok || n >= smallDomain {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sometimes is a condition that depends on earlier packets.
+func (w *walker) sometimes(p *path, what string) bool {
+	v := w.variable(key{kind: keyRule, a: p.chain.rules[p.rule].Handle, b: uint64(p.expr), c: p.chain.Handle}, what, 1, free)
+	return w.match(p, condition{parts: []part{{v, only(small(1))}}}, false)
+}
+
+// object uses a named object (NFT_OBJECT_*): counters, helpers, timeouts and
+// secmarks let packets on; quotas and limits sometimes.
+func (w *walker) object(p *path, e *nfnl.Objref) bool {
+	kind := e.Type
+	if e.Set != "" {
+		s := p.chain.table.sets[e.Set]
+		if s == nil {
+			return w.unknown(p, "set "+e.Set+" is missing")
+		}
+		kind = s.ObjType
+		// an object map without the key breaks off the rule, so both are possible
+		if kind == 1 {
+			return w.sometimes(p, e.String())
+		}
+	}
+	switch kind {
+	case 1, 3, 7, 8:
+		return true
+	case 2, 4, 5:
+		return w.sometimes(p, e.String())
+	}
+	return w.unknown(p, e.String())
+}

@@ -1,0 +1,180 @@
+package verify
+
+import "net/netip"
+
+// kind says what a variable stands for.
+type kind uint8
+
+const (
+	// free is anything that the state says nothing about: the source, interfaces,
+	// marks. What the rules do must not depend on it.
+	free kind = iota
+	// target is what the packet was sent to: its domain is the question asked.
+	target
+	// drawn is a random number; each value of its first domain is as likely as
+	// any other.
+	drawn
+)
+
+// variable is something in a packet or drawn for it that has not one value.
+type variable struct {
+	name  string
+	width uint8
+	kind  kind
+	dom   domain
+	// modulus is how many values a drawn variable has.
+	modulus uint64
+}
+
+// The variables that every walk has; 0 marks constants.
+const (
+	varDaddr int16 = 1 + iota
+	varSaddr
+	varProto
+	varDport
+	varSport
+	varOrigDaddr
+	varOrigDport
+	varCount
+)
+
+// keys of variables that are made when something first loads them.
+const (
+	keyMask = iota
+	keyMeta
+	keyPayload
+	keyCt
+	keyFib
+	keyRule
+)
+
+type key struct {
+	kind    uint8
+	a, b, c uint64
+}
+
+// frame is where a jump returns to.
+type frame struct {
+	chain *chain
+	rule  int
+}
+
+// Step is a rule on a packet's path that sent it on.
+type Step struct {
+	Table  TableID
+	Chain  string
+	Handle uint64
+	// Comment is the rule's comment.
+	Comment string
+	// Verdict says where the packet went: "jump x", "dnat to …".
+	Verdict string
+	prev    *Step
+}
+
+// path is one class of packets on its way through the rules: where it is, what
+// is in the registers, and what is known about each variable.
+type path struct {
+	base  int
+	chain *chain
+	rule  int
+	expr  int
+	stack []frame
+
+	regs [64]symbol
+	// env narrows variables; nil is the variable's first domain.
+	env    []domain
+	fields [2]int16 // the variables of the current daddr and dport
+	mark   [4]symbol
+	ctMark [4]symbol
+
+	untracked bool
+	dnat      bool
+	to        netip.AddrPort
+	priority  int32
+	source    sourceNAT
+	trail     *Step
+}
+
+// sourceNAT is what a postrouting chain does with the source.
+type sourceNAT struct {
+	done bool
+	// masquerade, or snat to the address.
+	masquerade bool
+	to         netip.Addr
+}
+
+func (p *path) domain(w *walker, v int16) domain {
+	if int(v) < len(p.env) && p.env[v] != nil {
+		return p.env[v]
+	}
+	return w.vars[v].dom
+}
+
+func (p *path) narrow(v int16, d domain) {
+	for int(v) >= len(p.env) {
+		p.env = append(p.env, nil)
+	}
+	p.env[v] = d
+}
+
+// resolve makes a constant of a byte whose variable has only one value left.
+func (p *path) resolve(w *walker, s symbol) symbol {
+	if s.variable > 0 {
+		if n, ok := p.domain(w, s.variable).single(); ok {
+			return constant(n.octet(s.index, w.vars[s.variable].width)&s.and ^ s.xor)
+		}
+	}
+	return s
+}
+
+// region is n bytes of register memory with known values filled in.
+func (p *path) region(w *walker, offset, n int) []symbol {
+	r := p.regs[offset : offset+n]
+	for i := range r {
+		r[i] = p.resolve(w, r[i])
+	}
+	return r
+}
+
+// store puts bytes into a register and, as the kernel does, zeroes the rest of
+// the last word.
+func (p *path) store(offset int, b []symbol) {
+	n := copy(p.regs[offset:], b)
+	for i := offset + n; i%4 != 0; i++ {
+		p.regs[i] = constant(0)
+	}
+}
+
+func (p *path) storeBytes(offset int, b []byte) {
+	for i, c := range b {
+		p.regs[offset+i] = constant(c)
+	}
+	p.store(offset+len(b), nil)
+}
+
+// storeVariable loads a variable in network order, or in the host's.
+func (p *path) storeVariable(w *walker, offset int, v int16, host bool) {
+	width := w.vars[v].width
+	for i := range width {
+		at := i
+		if host && littleEndian() {
+			at = width - 1 - i
+		}
+		p.regs[offset+int(i)] = p.resolve(w, symbol{variable: v, index: at, and: 0xff})
+	}
+	p.store(offset+int(width), nil)
+}
+
+// clone is a copy that goes its own way, taken from the walker's discarded ones.
+func (p *path) clone(w *walker) *path {
+	var q *path
+	if k := len(w.discarded) - 1; k >= 0 {
+		q, w.discarded = w.discarded[k], w.discarded[:k]
+	} else {
+		q = &path{}
+	}
+	stack, env := append(q.stack[:0], p.stack...), append(q.env[:0], p.env...)
+	*q = *p
+	q.stack, q.env = stack, env
+	return q
+}

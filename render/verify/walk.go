@@ -1,0 +1,328 @@
+package verify
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"weft/render/verify/nfnl"
+)
+
+// Limits of one walk. Rules that need more are reported as unknown.
+const (
+	maxSteps   = 4 << 20
+	maxPending = 1 << 16
+	// maxJumps is NFT_JUMP_STACK_SIZE.
+	maxJumps = 16
+)
+
+// leafKind is how a path ends.
+type leafKind uint8
+
+const (
+	leafThrough leafKind = iota
+	leafTranslated
+	leafDropped
+	leafUnknown
+	leafRedirected
+)
+
+// leaf is the end of a path with the part of the packets that get there.
+type leaf struct {
+	kind   leafKind
+	to     netip.AddrPort
+	source sourceNAT
+	weight Fraction
+	// modulus is the largest number of slots drawn from on the way; 0 is none.
+	modulus uint64
+	env     []domain
+	reason  string
+	// priority is that of the chain that translated.
+	priority     int32
+	mark, ctMark [4]symbol
+	trail        *Step
+}
+
+// walker runs one question through the rules.
+type walker struct {
+	rs     *Ruleset
+	hook   Hook
+	v6     bool
+	local  bool // the destination is an address of this host
+	status uint32
+	orig   [2]int16 // the variables of the original daddr and dport
+
+	bases  []*chain
+	vars   []variable
+	keys   map[key]int16
+	hashes map[string]hashed
+
+	pending   []*path
+	discarded []*path
+	steps     int
+	leaves    []leaf
+}
+
+// hashed is a hash that was already computed on the way: the same hash of the
+// same bytes is the same number.
+type hashed struct {
+	variable        int16
+	modulus, offset uint32
+}
+
+func (w *walker) variable(k key, name string, width uint8, kind kind) int16 {
+	if v, ok := w.keys[k]; ok {
+		return v
+	}
+	if w.keys == nil {
+		w.keys = map[key]int16{}
+	}
+	v := w.draw(variable{name: name, width: width, kind: kind, dom: full(width)})
+	w.keys[k] = v
+	return v
+}
+
+func (w *walker) draw(v variable) int16 {
+	w.vars = append(w.vars, v)
+	return int16(len(w.vars) - 1)
+}
+
+// run walks from p on, and everything that splits off, until nothing is left.
+func (w *walker) run(p *path) {
+	w.enter(p, 0)
+	for len(w.pending) > 0 {
+		k := len(w.pending) - 1
+		p := w.pending[k]
+		w.pending = w.pending[:k]
+		for w.step(p) {
+		}
+		w.discarded = append(w.discarded, p)
+	}
+}
+
+// push lets a path go on later.
+func (w *walker) push(p *path) {
+	w.pending = append(w.pending, p)
+}
+
+// enter begins base chain i, or ends the path behind the last one.
+func (w *walker) enter(p *path, i int) {
+	for i < len(w.bases) && w.bases[i].Type == "nat" && (p.untracked || p.dnat || p.source.done) {
+		i++ // conntrack has what it wants: no further nat chain is asked
+	}
+	if i >= len(w.bases) {
+		w.finish(p)
+		return
+	}
+	p.base, p.chain, p.rule, p.expr, p.stack = i, w.bases[i], 0, 0, p.stack[:0]
+	for k := range p.regs {
+		p.regs[k] = symbol{variable: undefined}
+	}
+	w.push(p)
+}
+
+// step runs one expression; false ends this turn of the path.
+func (w *walker) step(p *path) bool {
+	w.steps++
+	if w.steps > maxSteps || len(w.pending) > maxPending || len(w.vars) > 1<<14 {
+		return w.unknown(p, "too many ways through the rules")
+	}
+	if p.rule >= len(p.chain.rules) {
+		return w.endOfChain(p)
+	}
+	rule := p.chain.rules[p.rule]
+	if p.expr >= len(rule.Exprs) {
+		p.nextRule()
+		return true
+	}
+	e := rule.Exprs[p.expr]
+	if p.expr == 0 && rule.Unknown != "" {
+		return w.unknown(p, rule.Unknown)
+	}
+	p.expr++
+	return w.eval(p, e)
+}
+
+func (p *path) nextRule() { p.rule, p.expr = p.rule+1, 0 }
+
+func (w *walker) endOfChain(p *path) bool {
+	if k := len(p.stack) - 1; k >= 0 {
+		p.chain, p.rule, p.expr, p.stack = p.stack[k].chain, p.stack[k].rule, 0, p.stack[:k]
+		return true
+	}
+	base := w.bases[p.base]
+	switch base.Policy {
+	case nfnl.VerdictDrop:
+		p.trail = w.policy(p, base)
+		return w.end(p, leafDropped)
+	case nfnl.VerdictAccept:
+		return w.accepted(p)
+	}
+	return w.unknown(p, fmt.Sprintf("policy %d", base.Policy))
+}
+
+func (w *walker) policy(p *path, c *chain) *Step {
+	return &Step{Table: c.id(), Chain: c.Name, Verdict: "policy drop", prev: p.trail}
+}
+
+// accepted goes on to the next base chain: an accept ends only its own.
+func (w *walker) accepted(p *path) bool {
+	w.enter(p, p.base+1)
+	if k := len(w.pending) - 1; k >= 0 && w.pending[k] == p {
+		w.pending = w.pending[:k]
+		return true
+	}
+	return false
+}
+
+// verdict sends a path on.
+func (w *walker) verdict(p *path, v *nfnl.Verdict) bool {
+	switch v.Code {
+	case nfnl.VerdictContinue:
+		return true
+	case nfnl.VerdictBreak:
+		p.nextRule()
+		return true
+	case nfnl.VerdictReturn:
+		p.rule = len(p.chain.rules)
+		return true
+	case nfnl.VerdictAccept:
+		w.note(p, "accept")
+		return w.accepted(p)
+	case nfnl.VerdictDrop:
+		w.note(p, "drop")
+		return w.end(p, leafDropped)
+	case nfnl.VerdictJump, nfnl.VerdictGoto:
+		return w.jump(p, v)
+	}
+	return w.unknown(p, v.String())
+}
+
+func (w *walker) jump(p *path, v *nfnl.Verdict) bool {
+	to := p.chain.table.chains[v.Chain]
+	if to == nil {
+		return w.unknown(p, "chain "+v.Chain+" is missing")
+	}
+	w.note(p, v.String())
+	if v.Code == nfnl.VerdictJump {
+		if len(p.stack) >= maxJumps {
+			return w.unknown(p, "jumps are too deep")
+		}
+		p.stack = append(p.stack, frame{p.chain, p.rule + 1})
+	}
+	p.chain, p.rule, p.expr = to, 0, 0
+	return true
+}
+
+// note adds the current rule to the path's trail.
+func (w *walker) note(p *path, verdict string) {
+	s := &Step{Table: p.chain.id(), Chain: p.chain.Name, Verdict: verdict, prev: p.trail}
+	if p.rule < len(p.chain.rules) {
+		s.Handle, s.Comment = p.chain.rules[p.rule].Handle, p.chain.rules[p.rule].Comment
+	}
+	p.trail = s
+}
+
+// unknown ends a path at what is not understood.
+func (w *walker) unknown(p *path, reason string) bool {
+	w.note(p, "?")
+	w.emit(p, leaf{kind: leafUnknown, reason: reason})
+	return false
+}
+
+func (w *walker) end(p *path, k leafKind) bool {
+	w.emit(p, leaf{kind: k})
+	return false
+}
+
+// finish ends a path that went through all chains.
+func (w *walker) finish(p *path) {
+	l := leaf{kind: leafThrough}
+	if p.dnat {
+		l.kind, l.to = leafTranslated, p.to
+	}
+	w.emit(p, l)
+}
+
+// emit records a leaf with the probability of its path: of each number drawn,
+// the part of the values that are left.
+func (w *walker) emit(p *path, l leaf) {
+	l.trail, l.source, l.priority, l.mark, l.ctMark = p.trail, p.source, p.priority, p.mark, p.ctMark
+	l.weight = Fraction{num: 1, den: 1}
+	narrowed := false
+	for v, d := range p.env {
+		if d == nil || w.vars[v].kind != drawn {
+			narrowed = narrowed || d != nil
+			continue
+		}
+		n, _ := d.count()
+		l.weight = l.weight.mul(NewFraction(n, w.vars[v].modulus))
+		l.modulus = max(l.modulus, w.vars[v].modulus)
+	}
+	if narrowed {
+		l.env = slices.Clone(p.env)
+	}
+	w.leaves = append(w.leaves, l)
+}
+
+// match splits a path: what meets the condition goes on behind the expression,
+// the rest with the next rule.
+func (w *walker) match(p *path, c condition, invert bool) bool {
+	if c.reason != "" {
+		return w.unknown(p, c.reason)
+	}
+	yes, no := w.split(p, c)
+	if invert {
+		for _, q := range no {
+			w.push(q)
+		}
+		if yes != nil {
+			yes.nextRule()
+			w.push(yes)
+		}
+		return w.resume(p)
+	}
+	for _, q := range no {
+		q.nextRule()
+		w.push(q)
+	}
+	if yes != nil {
+		w.push(yes)
+	}
+	return w.resume(p)
+}
+
+// resume goes on with p if it is what was pushed last, which saves a turn;
+// otherwise p is somewhere on the list or used up.
+func (w *walker) resume(p *path) bool {
+	if k := len(w.pending) - 1; k >= 0 && w.pending[k] == p {
+		w.pending = w.pending[:k]
+		return true
+	}
+	return false
+}
+
+// split divides a path into the one that meets the condition (nil if none can)
+// and those that do not, which do not overlap.
+func (w *walker) split(p *path, c condition) (yes *path, no []*path) {
+	switch {
+	case c.always:
+		return p, nil
+	case c.never:
+		return nil, []*path{p}
+	}
+	for _, part := range c.parts {
+		d := p.domain(w, part.variable)
+		in, out := d.intersect(part.in), d.subtract(part.in)
+		if in.empty() {
+			return nil, append(no, p)
+		}
+		if !out.empty() {
+			q := p.clone(w)
+			q.narrow(part.variable, out)
+			no = append(no, q)
+			p.narrow(part.variable, in)
+		}
+	}
+	return p, no
+}
