@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"weft/cmd/weft/config"
+	"weft/examples/lab"
+	"weft/examples/lab/labtest"
+)
+
+var update = flag.Bool("update", false, "write the generated part of the README anew")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"weft": main})
+}
+
+// TestScripts runs the commands as a user does. In a script, `node CMD` runs a
+// command in a network namespace that belongs to the script.
+func TestScripts(t *testing.T) {
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("EXAMPLES", examples)
+			if strings.Contains(filepath.Base(env.WorkDir), "kernel") {
+				env.Values["node"] = labtest.Scratch(t)
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"node": inNode, "code": exitsWith},
+	})
+}
+
+// inNode runs a command in the script's namespace.
+func inNode(ts *testscript.TestScript, neg bool, args []string) {
+	ns := ts.Value("node").(*lab.Namespace)
+	err := ns.Do(func() error { return execute(ts, args) })
+	if (err != nil) != neg {
+		ts.Fatalf("%v: %v", args, err)
+	}
+}
+
+// exitsWith runs weft and compares the exit code.
+func exitsWith(ts *testscript.TestScript, _ bool, args []string) {
+	err := execute(ts, args[1:])
+	code := 0
+	if exit, ok := err.(*exec.ExitError); ok {
+		code = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v: %v", args, err)
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("%v: exit code %d, want %s", args[1:], code, args[0])
+	}
+}
+
+func execute(ts *testscript.TestScript, args []string) error {
+	path := strings.TrimPrefix(args[0], "./")
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if found := filepath.Join(dir, path); !strings.Contains(path, "/") {
+			if _, err := os.Stat(found); err == nil {
+				path = found
+				break
+			}
+		}
+	}
+	cmd := exec.Command(path, args[1:]...)
+	cmd.Dir = ts.Getenv("WORK")
+	cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + cmd.Dir}
+	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
+	return cmd.Run()
+}
+
+// TestReadme runs each command that the README shows with its output, and
+// checks the part that is generated.
+func TestReadme(t *testing.T) {
+	const path = "../../README.md"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := generated(t, string(text))
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if diff := cmp.Diff(want, string(text)); diff != "" {
+		t.Errorf("the table of the configuration is not what the code says (run the test with -update): -code +README\n%s", diff)
+	}
+	t.Chdir("../..")
+	shown := 0
+	for _, block := range strings.Split(string(text), "```console\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		command, output, _ := strings.Cut(block, "\n")
+		args := strings.Fields(strings.TrimPrefix(command, "$ weft "))
+		var stdout, stderr bytes.Buffer
+		if code := run(context.Background(), args, strings.NewReader(""), &stdout, &stderr); code != 0 {
+			t.Errorf("%s: exit code %d: %s", command, code, &stderr)
+		}
+		if diff := cmp.Diff(output, stdout.String()); diff != "" {
+			t.Errorf("%s: -README +output\n%s", command, diff)
+		}
+		shown++
+	}
+	if shown < 2 {
+		t.Errorf("the README shows %d commands, want at least 2", shown)
+	}
+}
+
+// generated is the README with the table of the configuration as the code has it.
+func generated(t *testing.T, readme string) string {
+	t.Helper()
+	before, rest, ok := strings.Cut(readme, "<!-- config -->\n")
+	_, after, end := strings.Cut(rest, "<!-- /config -->")
+	if !ok || !end {
+		t.Fatal("the README has no place for the table of the configuration")
+	}
+	table := "| key | default | what it is | flag | environment |\n|---|---|---|---|---|\n"
+	for _, k := range config.Keys() {
+		if k.FileOnly {
+			table += fmt.Sprintf("| `%s` | | %s | | |\n", k.Name, k.Doc)
+			continue
+		}
+		table += fmt.Sprintf("| `%s` | %s | %s | `--%s` | `%s` |\n", k.Name, k.Default, k.Doc, k.Flag(), k.Env())
+	}
+	return before + "<!-- config -->\n" + table + "<!-- /config -->" + after
+}
