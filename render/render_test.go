@@ -230,11 +230,13 @@ func TestErrorsNameThePlace(t *testing.T) {
 		},
 		{
 			"in a partial, for a ServicePort", each, "{{ define \"p\" }}\n\n\t{{ .Nope }}{{ end }}",
-			"_p.nft.tmpl:3:5: for ServicePort ns/sp-0: <.Nope>: can't evaluate field Nope in type *render.ServicePort", []string{"ruleset.nft.tmpl:2"},
+			"_p.nft.tmpl:3:5: for ServicePort ns/sp-0: <.Nope>: can't evaluate field Nope in type *render.ServicePort",
+			[]string{"ruleset.nft.tmpl:2"},
 		},
 		{
 			"through template and include", "{{ template \"p\" . }}", "{{ define \"p\" }}{{ include \"q\" . }}{{ end }}\n{{ define \"q\" }}{{ fail \"no\" }}{{ end }}",
-			"_p.nft.tmpl:2:20: <fail \"no\">: error calling fail: no", []string{"ruleset.nft.tmpl:1", "_p.nft.tmpl:1"},
+			"_p.nft.tmpl:2:20: <fail \"no\">: error calling fail: no",
+			[]string{"ruleset.nft.tmpl:1", "_p.nft.tmpl:1"},
 		},
 		{
 			"nil", "x\n{{ index .Families 0 | printf \"%d\" }}", "",

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"weft/render/apply"
 	"weft/render/nft"
 )
 
@@ -55,11 +56,14 @@ func (p *program) applyOnce(cmd *cobra.Command, vars varFlags, dryRun bool) erro
 	if err := desired.Load(cmd.Context(), nft.Runner{Path: c.Nft}); err != nil {
 		return err
 	}
-	steered := 0
-	for _, t := range desired.Ruleset.Tables {
-		steered += len(t.Chains)
+	report, err := apply.Prove(cmd.Context(), 0, desired.State, desired.Vars, desired.LeftOut)
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(p.stderr, "weft: loaded %d tables with %d chains from template set %s\n", len(desired.Ruleset.Tables), steered, desired.Set)
+	if err := unproven(report); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stderr, "weft: loaded template set %s and proved %d ServicePorts\n", desired.Set, report.Proven)
 	if silent {
 		fmt.Fprintln(p.stderr, "weft: the rules have no heartbeat, since nobody stays to renew it: they work until `weft cleanup` (ask for one with --heartbeat)")
 	}

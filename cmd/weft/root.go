@@ -68,7 +68,7 @@ func (p *program) root() *cobra.Command {
 		}
 	}
 	root.AddCommand(
-		p.renderCommand(), p.applyCommand(), p.diffCommand(), p.watchCommand(), p.runCommand(), p.cleanupCommand(),
+		p.renderCommand(), p.applyCommand(), p.diffCommand(), p.watchCommand(), p.runCommand(), p.verifyCommand(), p.explainCommand(), p.cleanupCommand(),
 		p.templatesCommand(), p.stateCommand(), p.configCommand(), p.versionCommand(),
 	)
 	return root

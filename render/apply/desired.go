@@ -27,6 +27,9 @@ import (
 // Desired is a ruleset that passed the lint.
 type Desired struct {
 	*render.Result
+	// State and Vars are what it was made of.
+	State *state.State
+	Vars  render.Vars
 	// Table is the name of weft's tables.
 	Table string
 	// Ruleset is the text taken apart.
@@ -71,7 +74,7 @@ func Desire(ctx context.Context, set *render.Set, st *state.State, vars render.V
 	if findings := ruleset.Lint(parsed, ruleset.Options{Table: vars.Table()}); len(findings) > 0 {
 		return nil, refusal("lint", result, findings, nil)
 	}
-	return &Desired{Result: result, Table: vars.Table(), Ruleset: parsed}, nil
+	return &Desired{Result: result, State: st, Vars: vars, Table: vars.Table(), Ruleset: parsed}, nil
 }
 
 func syntaxFindings(err error) []ruleset.Finding {

@@ -9,6 +9,7 @@ import (
 
 	"weft/render"
 	"weft/render/nft"
+	"weft/render/verify"
 	"weft/state"
 )
 
@@ -33,7 +34,8 @@ type Loop struct {
 	Runner    nft.Runner
 	Log       *slog.Logger
 
-	// Changed is called after each pass that changed the kernel. It may be nil.
+	// Changed is called after each pass that changed the kernel, when what was
+	// loaded is proven. It may be nil.
 	Changed func(*Desired)
 
 	decoder state.Decoder
@@ -71,6 +73,7 @@ func (l *Loop) Run(ctx context.Context, changes <-chan Change) error {
 	l.said = map[string]string{}
 	beats := time.NewTimer(time.Hour)
 	retries := time.NewTimer(time.Hour)
+	retries.Stop()
 	defer beats.Stop()
 	defer retries.Stop()
 	l.pass(ctx, Everything, beats, retries)
@@ -151,7 +154,8 @@ func (l *Loop) bring(ctx context.Context, force bool) error {
 func templatesAtFault(err error) bool {
 	var failed *render.Error
 	var refused *Refusal
-	return errors.As(err, &failed) || errors.As(err, &refused)
+	var unproven *Unproven
+	return errors.As(err, &failed) || errors.As(err, &refused) || errors.As(err, &unproven)
 }
 
 func (l *Loop) try(ctx context.Context, c candidate, force bool) error {
@@ -173,14 +177,36 @@ func (l *Loop) try(ctx context.Context, c candidate, force bool) error {
 			return err
 		}
 	}
+	loaded := time.Now()
+	if err := l.prove(ctx, desired, c.vars); err != nil {
+		return err
+	}
 	l.applied = desired
-	l.Log.Info("rules loaded", "generation", l.st.Generation, "set", desired.Set,
-		"render", rendered.Sub(start), "load", time.Since(rendered))
+	l.Log.Info("rules proven", "generation", l.st.Generation, "set", desired.Set,
+		"render", rendered.Sub(start), "load", loaded.Sub(rendered), "verify", time.Since(loaded))
 	if l.Changed != nil {
 		l.Changed(desired)
 	}
 	return nil
 }
+
+// prove reads back what was loaded. What is not proven is not applied.
+func (l *Loop) prove(ctx context.Context, desired *Desired, vars render.Vars) error {
+	report, err := Prove(ctx, 0, l.st, vars, desired.LeftOut)
+	if err != nil {
+		return err
+	}
+	if !report.OK() {
+		return &Unproven{report}
+	}
+	return nil
+}
+
+// Unproven is a ruleset that was loaded and does not do what the state asks, or
+// of which that cannot be told.
+type Unproven struct{ Report *verify.Report }
+
+func (u *Unproven) Error() string { return "rules loaded but not proven:\n" + u.Report.String() }
 
 func (l *Loop) reportLeftOut(desired *Desired) {
 	for _, left := range desired.LeftOut {

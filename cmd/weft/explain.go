@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"weft/render"
+	"weft/render/apply"
+	"weft/render/verify"
+	"weft/state"
+)
+
+func (p *program) explainCommand() *cobra.Command {
+	var vars varFlags
+	cmd := &cobra.Command{
+		Use:     "explain SERVICE|PROTOCOL/NODEPORT",
+		Short:   "Show how a NodePort is served, from the state to the kernel",
+		Long:    "Show the record of the state, the template lines that write its rules, and the\npath of a new packet through the rules that the kernel holds.",
+		Example: "  weft explain tcp/30000\n  weft explain riset/hellopod-np-svc",
+		Args:    exactly(1, "a ServicePort such as riset/hellopod-np-svc:http, or tcp/30000"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			desired, err := p.desire(cmd, &vars)
+			if err != nil {
+				return err
+			}
+			found := find(desired.State, args[0])
+			if len(found) == 0 {
+				return fmt.Errorf("the state file has no ServicePort %s", args[0])
+			}
+			rs, err := apply.ReadBack(cmd.Context(), 0, desired.Table)
+			if err != nil {
+				return err
+			}
+			for _, sp := range found {
+				if err := p.explain(desired, rs, sp); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	vars.add(cmd)
+	return cmd
+}
+
+// find takes namespace/name, namespace/name:port or protocol/nodePort.
+func find(st *state.State, name string) []*state.ServicePort {
+	var found []*state.ServicePort
+	for _, sp := range st.ServicePorts {
+		port := string(sp.Protocol) + "/" + strconv.Itoa(int(sp.NodePort))
+		if name == sp.ID() || name == port || name == sp.Namespace+"/"+sp.Name {
+			found = append(found, sp)
+		}
+	}
+	return found
+}
+
+func (p *program) explain(desired *apply.Desired, rs *verify.Ruleset, sp *state.ServicePort) error {
+	fmt.Fprintf(p.stdout, "%s, %s/%d\n", sp.ID(), sp.Protocol, sp.NodePort)
+	if !sp.Steered() {
+		fmt.Fprintf(p.stdout, "  left to kube-proxy: %s\n", sp.Skipped)
+		return nil
+	}
+	fmt.Fprintln(p.stdout, "  state:")
+	for _, e := range sp.Endpoints {
+		fmt.Fprintf(p.stdout, "    %-24s %6.4g%%  on %s\n", e.AddrPort(), e.Share*100, e.Node)
+	}
+	p.explainTemplates(desired.Result, sp)
+	for _, address := range desired.State.Addresses {
+		if err := p.explainKernel(rs, sp, address); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// explainTemplates shows the rendered lines of the ServicePort.
+func (p *program) explainTemplates(result *render.Result, sp *state.ServicePort) {
+	fmt.Fprintf(p.stdout, "  templates (set %s):\n", result.Set)
+	for i, line := range strings.Split(result.Text, "\n") {
+		if origin := result.Origin(i + 1); origin.ServicePort == sp && strings.TrimSpace(line) != "" {
+			fmt.Fprintf(p.stdout, "    %s:%d: %s\n", origin.File, origin.Line, strings.TrimSpace(line))
+		}
+	}
+}
+
+// explainKernel shows what the kernel does with a new packet from outside.
+func (p *program) explainKernel(rs *verify.Ruleset, sp *state.ServicePort, address netip.Addr) error {
+	outcome, err := rs.Trace(verify.Prerouting, verify.Packet{
+		Protocol: sp.Protocol, Destination: netip.AddrPortFrom(address, sp.NodePort), Local: true,
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "  kernel, a new packet to %s:\n", netip.AddrPortFrom(address, sp.NodePort))
+	for _, class := range outcome.Classes {
+		if len(class.Conditions) > 0 {
+			fmt.Fprintf(p.stdout, "    when %s:\n", strings.Join(class.Conditions, " and "))
+		}
+		for _, end := range class.Ends {
+			fmt.Fprintf(p.stdout, "    %6.4g%%  %s\n", end.Fraction.Float()*100, end)
+			for _, step := range end.Path() {
+				fmt.Fprintf(p.stdout, "             %s chain %s, handle %d: %s\n", step.Table, step.Chain, step.Handle, step.Verdict)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"weft/render/apply"
+	"weft/render/verify"
+)
+
+func (p *program) verifyCommand() *cobra.Command {
+	var vars varFlags
+	var output string
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Prove that the kernel does what a state asks",
+		Long: `Read weft's rules back from the kernel, work out what they do with a new packet
+to each NodePort, and compare that with the state file. Nothing is taken from
+the templates: rules that do the job pass, whoever wrote them.
+
+Exit code 0: proven. 8: the kernel differs. 9: it cannot be told.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			in, err := p.inputs(&vars)
+			if err != nil {
+				return err
+			}
+			st, err := p.readState(in.config.State)
+			if err != nil {
+				return err
+			}
+			report, err := apply.Prove(cmd.Context(), 0, st, in.vars, nil)
+			if err != nil {
+				return err
+			}
+			return p.report(report, output)
+		},
+	}
+	vars.add(cmd)
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+// finding is a difference or a doubt, for scripts.
+type finding struct {
+	ServicePort string `json:"servicePort,omitempty" yaml:"servicePort,omitempty"`
+	Protocol    string `json:"protocol,omitempty" yaml:"protocol,omitempty"`
+	NodePort    uint16 `json:"nodePort,omitempty" yaml:"nodePort,omitempty"`
+	Message     string `json:"message" yaml:"message"`
+	Wanted      string `json:"wanted,omitempty" yaml:"wanted,omitempty"`
+	Found       string `json:"found,omitempty" yaml:"found,omitempty"`
+}
+
+func findings(report *verify.Report) (differs, unknown []finding) {
+	for _, d := range report.Differs {
+		differs = append(differs, finding{d.ServicePort, string(d.Protocol), d.NodePort, d.What, d.Wanted, d.Found})
+	}
+	for _, d := range report.Unknown {
+		unknown = append(unknown, finding{d.ServicePort, string(d.Protocol), d.NodePort, d.Reason, "", ""})
+	}
+	return differs, unknown
+}
+
+// report prints a report; its exit code tells the result.
+func (p *program) report(report *verify.Report, output string) error {
+	differs, unknown := findings(report)
+	if output != "text" {
+		err := p.print(output, map[string]any{"proven": report.Proven, "differs": differs, "unknown": unknown})
+		return errors.Join(err, silent(unproven(report)))
+	}
+	for _, d := range report.Differs {
+		fmt.Fprintln(p.stdout, d)
+	}
+	for _, d := range report.Unknown {
+		fmt.Fprintln(p.stdout, d)
+	}
+	fmt.Fprintf(p.stdout, "%d ServicePorts proven, %d differences, %d doubts\n", report.Proven, len(differs), len(unknown))
+	return silent(unproven(report))
+}
+
+// unproven is the error of a report that proves less than all.
+func unproven(report *verify.Report) error {
+	switch {
+	case len(report.Differs) > 0:
+		return coded{exitDiffers, &apply.Unproven{Report: report}}
+	case len(report.Unknown) > 0:
+		return coded{exitCannotTell, &apply.Unproven{Report: report}}
+	}
+	return nil
+}
+
+// silent keeps the exit code of an error whose text is on standard output.
+func silent(err error) error {
+	var c coded
+	if errors.As(err, &c) {
+		return coded{c.code, errSilent}
+	}
+	return err
+}
