@@ -179,6 +179,9 @@ func (s *Set) choose(st *state.State) *Set {
 	return s.auto[templates.Cascade]
 }
 
+// Shipped says whether the set is one of weft's own.
+func (s *Set) Shipped() bool { return s.Name == Auto || slices.Contains(templates.Names(), s.Name) }
+
 // source is the text of one of the set's files, or empty.
 func (s *Set) source(file string) string {
 	for _, f := range s.Files {

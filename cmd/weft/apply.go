@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"weft/render/apply"
 	"weft/render/nft"
 )
 
@@ -56,7 +55,7 @@ func (p *program) applyOnce(cmd *cobra.Command, vars varFlags, dryRun bool) erro
 	if err := desired.Load(cmd.Context(), nft.Runner{Path: c.Nft}); err != nil {
 		return err
 	}
-	report, err := apply.Prove(cmd.Context(), 0, desired.State, desired.Vars, desired.LeftOut)
+	report, err := desired.Report(cmd.Context())
 	if err != nil {
 		return err
 	}

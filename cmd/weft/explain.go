@@ -31,7 +31,7 @@ func (p *program) explainCommand() *cobra.Command {
 			if len(found) == 0 {
 				return fmt.Errorf("the state file has no ServicePort %s", args[0])
 			}
-			rs, err := apply.ReadBack(cmd.Context(), 0, desired.Table)
+			rs, err := apply.ReadBack(cmd.Context(), desired.Table)
 			if err != nil {
 				return err
 			}

@@ -34,24 +34,43 @@ var timePattern = regexp.MustCompile(` expires [0-9a-z]+`)
 
 // Listing is how nft would list the desired ruleset. Listed text is never the
 // text that was loaded (priorities get names, redundant matches go, elements
-// are sorted), so the ruleset is loaded into a network namespace that exists
-// for the moment, and listed there: what then differs is a real difference.
+// are sorted), so it is listed where it was loaded for the purpose: what then
+// differs is a real difference.
 func (d *Desired) Listing(ctx context.Context, runner nft.Runner) (string, error) {
 	var text string
+	err := inScratch(func() error {
+		if err := d.Load(ctx, runner); err != nil {
+			return err
+		}
+		var err error
+		text, err = Listing(ctx, runner, d.Table)
+		return err
+	})
+	return text, err
+}
+
+// Rehearse loads the desired ruleset where no packet is and proves it there, so
+// that rules that do not do their job never see one. It costs as much as the
+// real thing.
+func (d *Desired) Rehearse(ctx context.Context, runner nft.Runner) error {
+	return inScratch(func() error {
+		if err := d.Load(ctx, runner); err != nil {
+			return err
+		}
+		return d.Prove(ctx)
+	})
+}
+
+// inScratch runs f in a network namespace that exists for the moment.
+func inScratch(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		done <- func() error {
-			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-				return fmt.Errorf("make a network namespace to compare in: %w", err)
-			}
-			if err := d.Load(ctx, runner); err != nil {
-				return err
-			}
-			var err error
-			text, err = Listing(ctx, runner, d.Table)
-			return err
-		}()
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			done <- fmt.Errorf("make a network namespace to try in: %w", err)
+			return
+		}
+		done <- f()
 	}()
-	return text, <-done
+	return <-done
 }

@@ -9,7 +9,6 @@ import (
 
 	"weft/render"
 	"weft/render/nft"
-	"weft/render/verify"
 	"weft/state"
 )
 
@@ -46,7 +45,8 @@ type Loop struct {
 	applied *Desired
 	said    map[string]string // the last complaint of each stage: each is said once
 	retry   time.Duration
-	stale   bool
+	stale   bool      // the state is too old
+	failing time.Time // since when nothing that is wanted could be proven; zero if it is
 }
 
 // candidate is a template set with the vars to render it with.
@@ -99,14 +99,18 @@ func (l *Loop) pass(ctx context.Context, change Change, beats, retries *time.Tim
 	if change&TemplatesChanged != 0 {
 		l.readTemplates()
 	}
+	wasStale := l.stale
 	if l.st == nil || l.newest.set == nil || l.letGo() {
 		l.schedule(beats)
 		return
 	}
-	if err := l.bring(ctx, change == Everything); err != nil && ctx.Err() == nil {
+	if err := l.bring(ctx, change == Everything || wasStale); err != nil && ctx.Err() == nil {
+		if l.failing.IsZero() {
+			l.failing = time.Now()
+		}
 		l.later(retries)
 	} else {
-		l.retry = 0
+		l.failing, l.retry = time.Time{}, 0
 		retries.Stop()
 	}
 	l.schedule(beats)
@@ -168,17 +172,24 @@ func (l *Loop) try(ctx context.Context, c candidate, force bool) error {
 	if !force && l.applied != nil && desired.Text == l.applied.Text && desired.Table == l.applied.Table {
 		return nil
 	}
+	if l.doubtful(c) {
+		if err := desired.Rehearse(ctx, l.Runner); err != nil {
+			return err
+		}
+	}
 	rendered := time.Now()
 	if err := desired.Load(ctx, l.Runner); err != nil {
 		return err
 	}
-	if l.applied != nil && l.applied.Table != desired.Table {
-		if err := Remove(ctx, l.Runner, l.applied.Table); err != nil {
+	before := l.applied
+	l.applied = nil // what the kernel holds now is not known until it is proven
+	if before != nil && before.Table != desired.Table {
+		if err := Remove(ctx, l.Runner, before.Table); err != nil {
 			return err
 		}
 	}
 	loaded := time.Now()
-	if err := l.prove(ctx, desired, c.vars); err != nil {
+	if err := desired.Prove(ctx); err != nil {
 		return err
 	}
 	l.applied = desired
@@ -190,23 +201,15 @@ func (l *Loop) try(ctx context.Context, c candidate, force bool) error {
 	return nil
 }
 
-// prove reads back what was loaded. What is not proven is not applied.
-func (l *Loop) prove(ctx context.Context, desired *Desired, vars render.Vars) error {
-	report, err := Prove(ctx, 0, l.st, vars, desired.LeftOut)
-	if err != nil {
-		return err
+// doubtful says whether the templates should be tried elsewhere first: those
+// that somebody wrote or changed, and whatever just failed. The shipped sets
+// are not, so that a start costs one load.
+func (l *Loop) doubtful(c candidate) bool {
+	if !l.failing.IsZero() {
+		return true
 	}
-	if !report.OK() {
-		return &Unproven{report}
-	}
-	return nil
+	return c.set != l.good.set && (l.good.set != nil || !c.set.Shipped())
 }
-
-// Unproven is a ruleset that was loaded and does not do what the state asks, or
-// of which that cannot be told.
-type Unproven struct{ Report *verify.Report }
-
-func (u *Unproven) Error() string { return "rules loaded but not proven:\n" + u.Report.String() }
 
 func (l *Loop) reportLeftOut(desired *Desired) {
 	for _, left := range desired.LeftOut {
@@ -225,10 +228,16 @@ func (l *Loop) letGo() bool {
 	return old
 }
 
+// blind reports whether what is wanted could not be proven for so long that
+// what the kernel holds should end.
+func (l *Loop) blind() bool {
+	return l.FailAfter > 0 && !l.failing.IsZero() && time.Since(l.failing) > l.FailAfter
+}
+
 // beat renews the heartbeat. When that fails, somebody may have taken the table
 // away, so everything is loaded again.
 func (l *Loop) beat(ctx context.Context, beats, retries *time.Timer) {
-	if l.applied == nil || l.letGo() {
+	if l.good.set == nil || l.letGo() || l.blind() {
 		l.schedule(beats)
 		return
 	}

@@ -9,21 +9,39 @@ import (
 	"weft/state"
 )
 
-// Prove reads the tables back from the kernel and compares what they would do
-// with the state. netns is the descriptor of the network namespace, or 0 for
-// that of the calling thread. ServicePorts that the templates left out must
-// have no rules, like skipped ones.
-func Prove(ctx context.Context, netns int, st *state.State, vars render.Vars, leftOut []render.LeftOut) (*verify.Report, error) {
-	rs, err := ReadBack(ctx, netns, vars.Table())
+// Report reads the tables back from the kernel and compares what they would do
+// with the state. ServicePorts that the templates left out must have no rules,
+// like skipped ones. It looks into the network namespace of the calling thread.
+func (d *Desired) Report(ctx context.Context) (*verify.Report, error) {
+	rs, err := ReadBack(ctx, d.Table)
 	if err != nil {
 		return nil, err
 	}
-	return verify.Check(rs, without(st, leftOut), Want(vars)), nil
+	return verify.Check(rs, without(d.State, d.LeftOut), Want(d.Vars)), nil
 }
 
+// Prove is Report for whoever wants all or nothing: an [*Unproven] says what is
+// not as it should be.
+func (d *Desired) Prove(ctx context.Context) error {
+	report, err := d.Report(ctx)
+	if err != nil {
+		return err
+	}
+	if !report.OK() {
+		return &Unproven{report}
+	}
+	return nil
+}
+
+// Unproven is a ruleset that was loaded and does not do what the state asks, or
+// of which that cannot be told.
+type Unproven struct{ Report *verify.Report }
+
+func (u *Unproven) Error() string { return "rules loaded but not proven:\n" + u.Report.String() }
+
 // ReadBack reads the tables with the name from the kernel.
-func ReadBack(ctx context.Context, netns int, table string) (*verify.Ruleset, error) {
-	rs, err := verify.Read(ctx, netns, tables(table))
+func ReadBack(ctx context.Context, table string) (*verify.Ruleset, error) {
+	rs, err := verify.Read(ctx, 0, tables(table))
 	if err != nil {
 		return nil, fmt.Errorf("read the rules back: %w", err)
 	}
