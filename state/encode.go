@@ -15,6 +15,7 @@ func Encode(s *State) ([]byte, error) { return new(Encoder).Encode(s) }
 // did not change. The zero value is ready; it is not for concurrent use.
 type Encoder struct {
 	known map[documentKey]encoded
+	size  int // of the last file
 }
 
 // documentKey is what makes a ServicePort the same one as in the State before.
@@ -31,27 +32,46 @@ type encoded struct {
 // Encode writes a State as [Encode] does. A State that is refused leaves the
 // encoder as it was.
 func (e *Encoder) Encode(s *State) ([]byte, error) {
-	if err := Validate(s); err != nil {
-		return nil, err
+	next := make(map[documentKey]encoded, len(s.ServicePorts))
+	if !e.check(s, next) {
+		if err := Validate(s); err != nil {
+			return nil, err
+		}
 	}
 	s = s.sorted()
-	next := make(map[documentKey]encoded, len(s.ServicePorts))
-	texts := make([][]byte, len(s.ServicePorts))
-	size := 0
-	for i, p := range s.ServicePorts {
-		key := documentKey{p.Namespace, p.Name, p.Port, p.Protocol}
-		doc := e.document(p, e.known[key])
-		next[key], texts[i] = doc, doc.text
-		size += len(doc.text)
+	out := appendHeader(make([]byte, 0, e.size+e.size/8), s)
+	for _, p := range s.ServicePorts {
+		key := keyOf(p)
+		doc := e.document(p, next[key])
+		next[key] = doc
+		out = append(out, doc.text...)
 	}
-	e.known = next
-	header := appendHeader(nil, s)
-	out := append(make([]byte, 0, len(header)+size), header...)
-	for _, text := range texts {
-		out = append(out, text...)
-	}
+	e.known, e.size = next, len(out)
 	return out, nil
 }
+
+// check reports whether the State is surely good, without a look into the
+// ServicePorts that were encoded before. It fills next with those.
+func (e *Encoder) check(s *State, next map[documentKey]encoded) (good bool) {
+	good = true
+	bad := func(string, string) { good = false }
+	checkHeader(s, bad)
+	for _, p := range s.ServicePorts {
+		if p == nil {
+			return false
+		}
+		before := e.known[keyOf(p)]
+		if before.from != p {
+			good = good && isGood(p)
+		}
+		next[keyOf(p)] = before
+	}
+	checkTogether(s.ServicePorts, familiesOf(s.Addresses), func(int, string, string) { good = false },
+		func(int) string { return "" })
+	return good
+}
+
+func keyOf(p *ServicePort) documentKey { return documentKey{p.Namespace, p.Name, p.Port, p.Protocol} }
 
 // document reuses the bytes of a ServicePort that is equal to the one before.
 func (e *Encoder) document(p *ServicePort, before encoded) encoded {

@@ -1,0 +1,160 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+)
+
+// The defaults of a Store.
+const (
+	DefaultRenewal  = 200 * time.Second // a third of the default failAfter
+	DefaultInterval = 5 * time.Second
+)
+
+// Store writes the state file: whole or not at all, and only when there is a
+// reason to. There must be one writer for a file. It is not for concurrent use.
+type Store struct {
+	// Renewal is the age at which Written is renewed though nothing changed.
+	Renewal time.Duration
+	// Interval is the least time between two writes for measurements alone.
+	Interval time.Duration
+
+	path    string
+	encoder Encoder
+	last    *State    // what the file holds, as far as we know
+	wrote   time.Time // when, by the clock of the caller
+}
+
+// NewStore is a Store for the file at path, with the default intervals.
+func NewStore(path string) *Store {
+	return &Store{Renewal: DefaultRenewal, Interval: DefaultInterval, path: path}
+}
+
+// Load reads what an earlier run left, so that the generation goes on from there.
+// It is nil without an error if there is no file. A file that is refused is an
+// error, and the Store begins again as if there were none.
+func (s *Store) Load() (*State, error) {
+	s.removeLeftovers()
+	data, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the state file: %w", err)
+	}
+	last, err := Decode(s.path, data)
+	if err != nil {
+		return nil, err
+	}
+	s.last, s.wrote = last, last.Written
+	return last, nil
+}
+
+// removeLeftovers deletes the temporary files of writers that were killed: the
+// folder is usually in memory.
+func (s *Store) removeLeftovers() {
+	dir, prefix := filepath.Dir(s.path), "."+filepath.Base(s.path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if digits, ok := strings.CutPrefix(e.Name(), prefix); ok && digits != "" && areDigits(digits) && e.Type().IsRegular() {
+			_ = os.Remove(filepath.Join(dir, e.Name())) // it only takes up room
+		}
+	}
+}
+
+// Last is the State that the file holds; nil if none was loaded or written.
+func (s *Store) Last() *State { return s.last }
+
+// Write makes the file hold st, and reports whether it wrote. It sets Generation,
+// which grows by one when something that rules depend on changed, and Written; st
+// itself stays as it is, and Last has the result.
+//
+// Nothing is written when nothing changed and the file is younger than Renewal,
+// or when only measurements changed and it is younger than Interval: the caller
+// comes again with the next ones. After an error the old file is intact, and the
+// next Write tries again.
+func (s *Store) Write(st *State, now time.Time) (written bool, err error) {
+	next := *st
+	next.Generation = s.generation(st)
+	next.Written = now.UTC().Truncate(time.Millisecond)
+	if !s.isDue(&next, now) {
+		return false, nil
+	}
+	data, err := s.encoder.Encode(&next)
+	if err != nil {
+		return false, fmt.Errorf("encode the state: %w", err)
+	}
+	if err := replace(s.path, data); err != nil {
+		return false, fmt.Errorf("write the state file %s: %w", s.path, err)
+	}
+	s.last, s.wrote = &next, now
+	return true, nil
+}
+
+func (s *Store) generation(st *State) uint64 {
+	switch {
+	case s.last == nil:
+		return max(1, st.Generation)
+	case sameRules(s.last, st):
+		return s.last.Generation
+	}
+	return s.last.Generation + 1
+}
+
+// isDue knows the reasons to write. A file that somebody removed is one, and so
+// is a clock that went back.
+func (s *Store) isDue(next *State, now time.Time) bool {
+	if s.last == nil || next.Generation != s.last.Generation {
+		return true
+	}
+	if _, err := os.Stat(s.path); errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	age := now.Sub(s.wrote)
+	return age < 0 || age >= s.Renewal || age >= s.Interval && !slices.EqualFunc(s.last.Nodes, next.Nodes, sameNode)
+}
+
+// sameRules reports whether two States make the same rules: all but measurements
+// and times. The nodes count, since a template may use them.
+func sameRules(a, b *State) bool {
+	a, b = a.sorted(), b.sorted()
+	return a.Node == b.Node && slices.Equal(a.Addresses, b.Addresses) &&
+		slices.EqualFunc(a.ServicePorts, b.ServicePorts, func(p, q *ServicePort) bool { return p == q || equalServicePorts(p, q) }) &&
+		slices.EqualFunc(a.Nodes, b.Nodes, func(m, n Node) bool { return m.Name == n.Name && m.Address == n.Address })
+}
+
+func sameNode(a, b Node) bool {
+	return a.Name == b.Name && a.Address == b.Address && sameMeasure(a, b)
+}
+
+func sameMeasure(a, b Node) bool {
+	if (a.Latency == nil) != (b.Latency == nil) || (a.CPU == nil) != (b.CPU == nil) {
+		return false
+	}
+	if a.Latency != nil && (a.Latency.Seconds != b.Latency.Seconds || !a.Latency.Measured.Equal(b.Latency.Measured)) {
+		return false
+	}
+	return a.CPU == nil || a.CPU.Ratio == b.CPU.Ratio && a.CPU.Measured.Equal(b.CPU.Measured)
+}
+
+// replace puts a new file in the old one's place. The temporary file is in the
+// same folder, since a rename works only inside a file system, and is synced
+// before, or a power cut could leave an empty file under the name.
+func replace(path string, data []byte) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, data, 0o644, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o644))
+}
