@@ -105,7 +105,7 @@ func (w *writer) base(b *Base) {
 	if len(b.Devices) == 1 {
 		parts = append(parts, ` device "`, b.Devices[0], `"`)
 	} else if len(b.Devices) > 1 {
-		parts = append(parts, " devices = { ", strings.Join(b.Devices, ", "), " }")
+		parts = append(parts, ` devices = { "`, strings.Join(b.Devices, `", "`), `" }`)
 	}
 	parts = append(parts, " priority ", b.priorityText(), ";")
 	if b.Policy != "" {

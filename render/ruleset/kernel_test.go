@@ -3,6 +3,7 @@ package ruleset
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"weft/examples/lab"
@@ -62,5 +63,25 @@ func TestKernelTakesGoldens(t *testing.T) {
 				t.Errorf("%v in\n%s", err, rs)
 			}
 		})
+	}
+}
+
+// TestKernelRefusesKeywords proves the list of keywords, both ways.
+func TestKernelRefusesKeywords(t *testing.T) {
+	ns := labtest.Scratch(t)
+	for name := range keywords {
+		if err := load(t, ns, "table ip weft {\nchain "+name+" {\n}\n}\n"); err == nil {
+			t.Errorf("nft takes a chain of the name %s", name)
+		}
+	}
+	var free strings.Builder
+	for _, name := range strings.Fields("ack daddr dport established hash input label last local mod name nat output packets prerouting saddr seed services state to version") {
+		if keywords[name] {
+			t.Errorf("%s is no keyword", name)
+		}
+		free.WriteString("chain " + name + " {\n}\n")
+	}
+	if err := load(t, ns, "table ip weft {\n"+free.String()+"}\n"); err != nil {
+		t.Error(err)
 	}
 }

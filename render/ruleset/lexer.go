@@ -1,6 +1,9 @@
 package ruleset
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // kind is what a token is.
 type kind uint8
@@ -179,7 +182,7 @@ func timeLength(s string) int {
 		for n < len(s) && isDigit(s[n]) {
 			n++
 		}
-		if n > end && len(s) >= n+len(unit) && s[n:n+len(unit)] == unit {
+		if n > end && strings.HasPrefix(s[n:], unit) && (unit != "m" || !strings.HasPrefix(s[n:], "ms")) {
 			end = n + len(unit)
 		}
 	}

@@ -24,7 +24,7 @@ type Options struct {
 // findings are in the order of the text; none means that the text may go to nft.
 func Lint(rs *Ruleset, opts Options) []Finding {
 	if rs.text == "" { // made by hand: judge what would be loaded
-		rs, _ = Parse(rs.String()) //nolint:errcheck // what could be read is judged; nft sees the rest
+		rs, _ = Parse(rs.String()) // what could be read is judged
 	}
 	l := &linter{rs: rs, opts: opts, scopes: map[scopeKey]*scope{}, findings: slices.Clone(rs.early)}
 	l.topLevel()
@@ -46,6 +46,7 @@ type linter struct {
 	findings []Finding
 	lines    []int // offsets of the beginnings of lines
 	scopes   map[scopeKey]*scope
+	buffer   []token // of the rule in hand
 }
 
 type scopeKey struct{ family, name string }
@@ -231,9 +232,14 @@ func (l *linter) chain(s *scope, c *Chain) {
 }
 
 // tokens reads a part of the text again; positions are offsets of the text.
+// They stay valid until the next call.
 func (l *linter) tokens(from, to int) []token {
+	l.buffer = l.appendTokens(l.buffer[:0], from, to)
+	return l.buffer
+}
+
+func (l *linter) appendTokens(tokens []token, from, to int) []token {
 	lex := lexer{text: l.rs.text[:to], pos: from}
-	tokens := make([]token, 0, 8+(to-from)/4)
 	for {
 		switch t := lex.next(); t.kind {
 		case endOfText:

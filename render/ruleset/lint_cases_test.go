@@ -166,6 +166,8 @@ var lintCases = []lintCase{
 	{"named map", inTable("map w {\ntypeof numgen random mod 10 : ip daddr . tcp dport\nflags interval\nelements = { 0-4 : 10.0.0.1 . 80, 5-8 : 10.0.0.2 . 80 }\n}\nchain c {\nmeta l4proto tcp dnat ip to numgen random mod 10 map @w\n}"), ids("slots"), accepted},
 	{"whole named map", inTable("map w {\ntypeof numgen random mod 10 : ip daddr . tcp dport\nflags interval\nelements = { 0-4 : 10.0.0.1 . 80, 5-9 : 10.0.0.2 . 80 }\n}\nchain c {\nmeta l4proto tcp dnat ip to numgen random mod 10 map @w\n}"), nil, accepted},
 	{"dnat as a verdict", inChain("numgen random mod 2 vmap { 0 : dnat to 10.0.0.1:80, 1 : accept }"), ids("verdict"), refused},
+	{"set of slots", inChain("numgen random mod 100 { 0-49 } accept"), nil, accepted},
+	{"set of slots beyond", inChain("numgen random mod 100 { 0-100 } accept"), ids("slots"), refused},
 	{"cascade", inChain("numgen random mod 100 < 50 meta l4proto tcp dnat to 10.0.0.1:80\nnumgen random mod 50 < 25 meta l4proto tcp dnat to 10.0.0.2:80\nmeta l4proto tcp dnat to 10.0.0.3:80"), nil, accepted},
 	{"shortened cascade", inChain("numgen random mod 6 < 2 meta l4proto tcp dnat to 10.0.0.1:80\nnumgen random mod 2 < 1 meta l4proto tcp dnat to 10.0.0.2:80\nmeta l4proto tcp dnat to 10.0.0.3:80"), nil, accepted},
 	{"cascade of one draw", inChain("numgen random mod 100 < 50 meta l4proto tcp dnat to 10.0.0.1:80\nnumgen random mod 100 < 75 meta l4proto tcp dnat to 10.0.0.2:80\nmeta l4proto tcp dnat to 10.0.0.3:80"), ids("slots"), accepted},

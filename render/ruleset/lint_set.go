@@ -54,7 +54,7 @@ func (l *linter) namedSlots(s *Set, d draw, at int) {
 	var slots []interval
 	wildcard := false
 	for i := range s.Elements {
-		r := reader{l: l, tokens: l.tokens(s.Elements[i].at, s.Elements[i].end)}
+		r := reader{l: l, tokens: l.appendTokens(nil, s.Elements[i].at, s.Elements[i].end)}
 		wildcard = wildcard || r.peek(0).is("*")
 		if slot, ok := r.slotKey(); ok {
 			slots = append(slots, slot)

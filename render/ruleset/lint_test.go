@@ -62,3 +62,22 @@ func TestRulesetMadeByHand(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// kube-proxy's ruleset is right where kube-proxy is: what lint has against it
+// is that it is not weft's.
+func TestKubeProxy(t *testing.T) {
+	got, messages := found(goldens(t)["kube-proxy"])
+	want := []string{"foreign-table", "nat-priority", "nat-priority"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s\n%s", d, strings.Join(messages, "\n"))
+	}
+}
+
+// The replacement of a whole table is a transaction that weft writes, not text
+// of a template.
+func TestReplacementIsACommand(t *testing.T) {
+	got, _ := found("table ip weft {\n}\ndelete table ip weft\n" + goldens(t)["facts"])
+	if d := cmp.Diff([]string{"command"}, got); d != "" {
+		t.Error(d)
+	}
+}

@@ -58,8 +58,8 @@ func (p *parser) base(family string, c *Chain, s Statement) {
 	b := &Base{line: s.Line, at: s.at}
 	head, priority, _ := strings.Cut(s.Text, " priority ")
 	f := strings.Fields(head)
-	if priority == "" || len(f) < 4 || f[2] != "hook" {
-		p.fail(s.at, "expected `type TYPE hook HOOK priority NUMBER`")
+	if !isBase(f) || priority == "" || strings.ContainsAny(priority, `{}"`) {
+		p.fail(s.at, "expected `type TYPE hook HOOK [device NAME] priority NUMBER`")
 		return
 	}
 	b.Type, b.Hook = f[1], f[3]
@@ -71,9 +71,20 @@ func (p *parser) base(family string, c *Chain, s Statement) {
 	c.Base = b
 }
 
+// isBase tells whether words are what stands before the priority.
+func isBase(f []string) bool {
+	return len(f) >= 4 && f[2] == "hook" && isName(f[1]) && isName(f[3]) &&
+		(len(f) == 4 || f[4] == "device" || f[4] == "devices")
+}
+
 // devices reads `device "a"` or `devices = { a, b }`.
 func devices(s string) []string {
 	return strings.FieldsFunc(strings.TrimPrefix(strings.TrimPrefix(s, "devices"), "device"), func(r rune) bool {
 		return strings.ContainsRune(" \t,={}\"", r)
 	})
+}
+
+// isName tells whether s is a name as nft's scanner takes it.
+func isName(s string) bool {
+	return classes[s[0]] == classLetter && nameLength(s) == len(s)
 }

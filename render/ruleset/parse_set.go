@@ -91,6 +91,8 @@ func (p *parser) elementList(s *Set, opened token) bool {
 			list.lineEnd(t)
 		case t.is(","):
 			list.comma(t)
+		case t.is(";"), t.is("{"):
+			p.fail(t.at, quote(t.text)+" between elements: expected ','")
 		case t.is("}"):
 			if len(s.Elements) == before {
 				p.find(opened.at, "empty", emptyList)

@@ -74,7 +74,7 @@ func (p *parser) take(c byte, strict bool) int {
 			p.unknown()
 			length = 1
 		}
-	case strict && (classes[c] == classJunk || c == '\\'):
+	case strict && classes[c] == classJunk, c == '\\':
 		p.unknown()
 	}
 	p.pos += length
