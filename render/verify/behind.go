@@ -67,7 +67,7 @@ func (l *leaf) reaches(list []state.Endpoint) bool {
 }
 
 func (c *checker) passes(s Subject, q question, wanted []state.Endpoint) {
-	for _, l := range ask(c.rs, q).leaves {
+	for _, l := range c.ask(q).leaves {
 		switch {
 		case !l.reaches(wanted):
 		case l.kind == leafUnknown:
@@ -105,7 +105,7 @@ func (c *checker) masquerades(s Subject, q question, wanted []state.Endpoint) {
 }
 
 func (c *checker) masqueraded(s Subject, q question, list []state.Endpoint, want bool) {
-	w := ask(c.rs, q)
+	w := c.ask(q)
 	for i := range w.leaves {
 		l := &w.leaves[i]
 		if !l.reaches(list) {

@@ -72,6 +72,13 @@ type checker struct {
 	// local are the addresses of endpoints on this node, by family, made when
 	// first needed.
 	local map[bool]domain
+	// walker is asked one question after the other; its leaves hold until the next.
+	walker walker
+}
+
+func (c *checker) ask(q question) *walker {
+	c.walker.ask(c.rs, q)
+	return &c.walker
 }
 
 func newChecker(rs *Ruleset, st *state.State, want Want) *checker {
@@ -105,7 +112,7 @@ func (c *checker) address(sp *state.ServicePort, a netip.Addr) {
 			return
 		}
 		q.hook = hook
-		w := ask(c.rs, q)
+		w := c.ask(q)
 		for _, class := range w.classes() {
 			s.Conditions = class.Conditions
 			if len(wanted) == 0 {
@@ -131,9 +138,10 @@ func endpoints(sp *state.ServicePort, v6 bool) []state.Endpoint {
 }
 
 // at is the subject with the rule where an end came about.
-func (s Subject) at(trail *Step) Subject {
+func (s Subject) at(trail *step) Subject {
 	if trail != nil {
-		s.Table, s.Chain, s.Handle = trail.Table, trail.Chain, trail.Handle
+		at := trail.export()
+		s.Table, s.Chain, s.Handle = at.Table, at.Chain, at.Handle
 	}
 	return s
 }

@@ -51,9 +51,9 @@ func (w *walker) statement(p *path, e nfnl.Expr) bool {
 	case *nfnl.Nat:
 		return w.nat(p, e)
 	case *nfnl.Masq:
-		return w.sourceNAT(p, sourceNAT{done: true, masquerade: true}, "masquerade")
+		return w.sourceNAT(p, sourceNAT{done: true, masquerade: true}, step{what: "masquerade"})
 	case *nfnl.Redir:
-		w.note(p, "redirect")
+		w.note(p, step{what: "redirect"})
 		return w.end(p, leafRedirected)
 	case *nfnl.Notrack:
 		p.untracked = true
@@ -63,7 +63,7 @@ func (w *walker) statement(p *path, e nfnl.Expr) bool {
 	case *nfnl.Objref:
 		return w.object(p, e)
 	case *nfnl.Reject:
-		w.note(p, "reject")
+		w.note(p, step{what: "reject"})
 		return w.end(p, leafDropped)
 	}
 	return w.unknown(p, e.String())

@@ -18,7 +18,7 @@ func (w *walker) nat(p *path, e *nfnl.Nat) bool {
 		return w.unknown(p, e.String()+": not one address")
 	}
 	if e.Type == nfnl.SNAT {
-		return w.sourceNAT(p, sourceNAT{done: true, to: addr}, "snat to "+addr.String())
+		return w.sourceNAT(p, sourceNAT{done: true, to: addr}, step{what: "snat to " + addr.String()})
 	}
 	port, ok := w.natPort(p, e)
 	if !ok {
@@ -82,7 +82,7 @@ func (w *walker) toAddr(n num) netip.Addr {
 // translate rewrites the destination, which ends this base chain. Where the
 // packet was sent to is left alone for `ct original`.
 func (w *walker) translate(p *path, to netip.AddrPort) bool {
-	w.note(p, "dnat to "+to.String())
+	w.note(p, step{what: "dnat to", to: to})
 	p.dnat, p.to, p.priority = true, to, w.bases[p.base].Hook.Priority
 	if p.base+1 < len(w.bases) {
 		a, b := w.vars[varDaddr], w.vars[varDport]
@@ -93,8 +93,8 @@ func (w *walker) translate(p *path, to netip.AddrPort) bool {
 	return w.accepted(p)
 }
 
-func (w *walker) sourceNAT(p *path, s sourceNAT, verdict string) bool {
-	w.note(p, verdict)
+func (w *walker) sourceNAT(p *path, s sourceNAT, at step) bool {
+	w.note(p, at)
 	p.source, p.priority = s, w.bases[p.base].Hook.Priority
 	return w.accepted(p)
 }

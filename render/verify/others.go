@@ -73,7 +73,7 @@ func (c *checker) groups(steeredOnly bool) []group {
 // alone demands that nothing happens to a class of packets.
 func (c *checker) alone(q question) {
 	q.origDaddr, q.origDport = q.daddr, q.dport
-	w := ask(c.rs, q)
+	w := c.ask(q)
 	slices.SortStableFunc(w.leaves, func(a, b leaf) int { return a.firstPort(w).cmp(b.firstPort(w)) })
 	for i := range w.leaves {
 		if l := &w.leaves[i]; l.kind != leafThrough && !c.other(w, l, q.hook, "packets that are none of the state's are steered") {
@@ -145,7 +145,7 @@ func (c *checker) foreign(v6 bool, ours, all domain) {
 }
 
 func (c *checker) keepsSource(q question, what string) {
-	w := ask(c.rs, q)
+	w := c.ask(q)
 	for i := range w.leaves {
 		l := &w.leaves[i]
 		if (l.kind != leafThrough || l.source.done) && !c.other(w, l, q.hook, what) {

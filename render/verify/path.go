@@ -1,6 +1,10 @@
 package verify
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"weft/render/verify/nfnl"
+)
 
 // kind says what a variable stands for.
 type kind uint8
@@ -61,14 +65,37 @@ type frame struct {
 
 // Step is a rule on a packet's path that sent it on.
 type Step struct {
-	Table  TableID
-	Chain  string
-	Handle uint64
-	// Comment is the rule's comment.
+	Table TableID
+	Chain string
+	// Handle and Comment are the rule's; 0 is the chain's policy.
+	Handle  uint64
 	Comment string
-	// Verdict says where the packet went: "jump x", "dnat to …".
+	// Verdict says where the packet went: "jump -> x", "dnat to …".
 	Verdict string
-	prev    *Step
+}
+
+// step is a Step that nobody asked for yet: most never are.
+type step struct {
+	chain   *chain
+	rule    *nfnl.Rule
+	verdict *nfnl.Verdict
+	what    string
+	to      netip.AddrPort
+	prev    *step
+}
+
+func (s *step) export() Step {
+	out := Step{Table: s.chain.id(), Chain: s.chain.Name, Verdict: s.what}
+	if s.rule != nil {
+		out.Handle, out.Comment = s.rule.Handle, s.rule.Comment
+	}
+	switch {
+	case s.verdict != nil:
+		out.Verdict = s.verdict.String()
+	case s.to.IsValid():
+		out.Verdict += " " + s.to.String()
+	}
+	return out
 }
 
 // path is one class of packets on its way through the rules: where it is, what
@@ -92,7 +119,7 @@ type path struct {
 	to        netip.AddrPort
 	priority  int32
 	source    sourceNAT
-	trail     *Step
+	trail     *step
 }
 
 // sourceNAT is what a postrouting chain does with the source.

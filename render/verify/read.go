@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"weft/render/verify/nfnl"
@@ -22,6 +23,9 @@ var ErrMoving = errors.New("tables changed while they were read")
 type Reader struct {
 	netns int
 	conn  *nfnl.Conn
+	// second reads rules while conn reads sets: for tables with a map for each
+	// ServicePort, either takes as long as the other.
+	second *nfnl.Conn
 }
 
 // Open opens a Reader for the network namespace with the descriptor netns; 0 is
@@ -31,11 +35,15 @@ func Open(netns int) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{netns: netns, conn: conn}, nil
+	second, err := nfnl.Dial(netns)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return &Reader{netns: netns, conn: conn, second: second}, nil
 }
 
 // Close closes the Reader.
-func (r *Reader) Close() error { return r.conn.Close() }
+func (r *Reader) Close() error { return errors.Join(r.conn.Close(), r.second.Close()) }
 
 // Read reads the named tables of a network namespace once; see [Reader.Read].
 func Read(ctx context.Context, netns int, tables []TableID) (*Ruleset, error) {
@@ -141,36 +149,67 @@ func (r *Reader) table(ctx context.Context, id TableID) (*table, error) {
 	for _, c := range chains {
 		t.chains[c.Name] = &chain{Chain: c, table: t}
 	}
-	if err := r.sets(ctx, t); err != nil {
-		return nil, err
-	}
-	rules, err := r.conn.Rules(ctx, id.Family, id.Name, "")
+	sets, err := r.conn.Sets(ctx, id.Family, id.Name)
 	if err != nil {
-		return nil, fmt.Errorf("read rules: %w", err)
+		return nil, fmt.Errorf("read sets: %w", err)
 	}
+	return t, r.contents(ctx, t, sets)
+}
+
+// contents reads rules and elements side by side.
+func (r *Reader) contents(ctx context.Context, t *table, sets []*nfnl.Set) error {
+	group, ctx := errgroup.WithContext(ctx)
+	queue := make(chan *nfnl.Set, len(sets))
+	for _, s := range sets {
+		queue <- s
+	}
+	close(queue)
+	var here, there []*set
+	group.Go(func() (err error) {
+		here, err = elements(ctx, r.conn, t, queue)
+		return err
+	})
+	group.Go(func() (err error) {
+		rules, err := r.second.Rules(ctx, t.Family, t.Name, "")
+		if err != nil {
+			return fmt.Errorf("read rules: %w", err)
+		}
+		if err := t.distribute(rules); err != nil {
+			return err
+		}
+		there, err = elements(ctx, r.second, t, queue)
+		return err
+	})
+	err := group.Wait()
+	for _, s := range append(here, there...) {
+		t.sets[s.Name] = s
+	}
+	return err
+}
+
+// distribute gives each chain its rules.
+func (t *table) distribute(rules []*nfnl.Rule) error {
 	for _, rule := range rules {
 		c := t.chains[rule.Chain]
 		if c == nil {
-			return nil, fmt.Errorf("rule %d is in chain %s, which is not listed: %w", rule.Handle, rule.Chain, nfnl.ErrInterrupted)
+			return fmt.Errorf("rule %d is in chain %s, which is not listed: %w", rule.Handle, rule.Chain, nfnl.ErrInterrupted)
 		}
 		c.rules = append(c.rules, rule)
 	}
-	return t, nil
+	return nil
 }
 
-func (r *Reader) sets(ctx context.Context, t *table) error {
-	sets, err := r.conn.Sets(ctx, t.Family, t.Name)
-	if err != nil {
-		return fmt.Errorf("read sets: %w", err)
-	}
-	for _, s := range sets {
-		elements, err := r.conn.Elements(ctx, t.Family, t.Name, s.Name)
+// elements reads the elements of the sets that are left in the queue.
+func elements(ctx context.Context, conn *nfnl.Conn, t *table, queue <-chan *nfnl.Set) ([]*set, error) {
+	var list []*set
+	for s := range queue {
+		elements, err := conn.Elements(ctx, t.Family, t.Name, s.Name)
 		if err != nil {
-			return fmt.Errorf("read elements of %s: %w", s.Name, err)
+			return nil, fmt.Errorf("read elements of %s: %w", s.Name, err)
 		}
-		t.sets[s.Name] = newSet(s, elements)
+		list = append(list, newSet(s, elements))
 	}
-	return nil
+	return list, nil
 }
 
 // Touched names what a transaction changed in one table.
@@ -202,6 +241,7 @@ func (r *Reader) Refresh(ctx context.Context, rs *Ruleset, touched Touched) erro
 		return fmt.Errorf("refresh table %s: %w", touched.Table, err)
 	}
 	news.apply(old)
+	rs.order = nil
 	rs.Generation = generation
 	return nil
 }

@@ -53,7 +53,7 @@ type End struct {
 	// Reason says why an end is not known.
 	Reason string
 
-	trail *Step
+	trail *step
 }
 
 // Path is the rules that sent the packets here, in order; those of one of the
@@ -61,7 +61,7 @@ type End struct {
 func (e End) Path() []Step {
 	var list []Step
 	for s := e.trail; s != nil; s = s.prev {
-		list = append(list, *s)
+		list = append(list, s.export())
 	}
 	slices.Reverse(list)
 	return list
@@ -120,7 +120,8 @@ func (rs *Ruleset) Trace(hook Hook, p Packet) (Outcome, error) {
 		return Outcome{}, err
 	}
 	q.hook = hook
-	w := ask(rs, q)
+	w := &walker{}
+	w.ask(rs, q)
 	return Outcome{w.classes()}, nil
 }
 
@@ -178,8 +179,9 @@ type question struct {
 	mark, ctMark               []byte
 }
 
-// ask walks the rules.
-func ask(rs *Ruleset, q question) *walker {
+// ask walks the rules. A walker can be asked again, which lets go of the leaves
+// of the last question.
+func (w *walker) ask(rs *Ruleset, q question) {
 	width := uint8(4)
 	if q.v6 {
 		width = 16
@@ -187,25 +189,34 @@ func ask(rs *Ruleset, q question) *walker {
 	if q.saddr == nil {
 		q.saddr = full(width)
 	}
-	w := &walker{rs: rs, hook: q.hook, v6: q.v6, local: q.local, status: q.status}
+	w.reset()
+	w.rs, w.hook, w.v6, w.local, w.status = rs, q.hook, q.v6, q.local, q.status
 	w.orig = [2]int16{varDaddr, varDport}
 	if q.translated {
 		w.orig = [2]int16{varOrigDaddr, varOrigDport}
 	}
 	w.bases = rs.bases(q.hook, q.v6)
-	w.vars = make([]variable, varCount, varCount+16)
-	w.vars[varDaddr] = variable{name: "destination", width: width, kind: target, dom: q.daddr}
-	w.vars[varSaddr] = variable{name: "source", width: width, dom: q.saddr}
-	w.vars[varProto] = variable{name: "protocol", width: 1, kind: target, dom: q.proto}
-	w.vars[varDport] = variable{name: "port", width: 2, kind: target, dom: q.dport}
-	w.vars[varSport] = variable{name: "source port", width: 2, dom: full(2)}
-	w.vars[varOrigDaddr] = variable{name: "original destination", width: width, kind: target, dom: q.origDaddr}
-	w.vars[varOrigDport] = variable{name: "original port", width: 2, kind: target, dom: q.origDport}
-	p := &path{fields: [2]int16{varDaddr, varDport}}
+	w.vars = append(w.vars,
+		variable{},
+		variable{name: "destination", width: width, kind: target, dom: q.daddr},
+		variable{name: "source", width: width, dom: q.saddr},
+		variable{name: "protocol", width: 1, kind: target, dom: q.proto},
+		variable{name: "port", width: 2, kind: target, dom: q.dport},
+		variable{name: "source port", width: 2, dom: full(2)},
+		variable{name: "original destination", width: width, kind: target, dom: q.origDaddr},
+		variable{name: "original port", width: 2, kind: target, dom: q.origDport},
+	)
+	p := (&path{fields: [2]int16{varDaddr, varDport}}).clone(w)
 	w.markOf(&p.mark, q.mark, key{kind: keyMeta, a: metaMark}, "mark")
 	w.markOf(&p.ctMark, q.ctMark, key{kind: keyCt, a: ctMark}, "ct mark")
 	w.run(p)
-	return w
+}
+
+// reset forgets a question but keeps the memory that it took.
+func (w *walker) reset() {
+	clear(w.keys)
+	clear(w.hashes)
+	w.vars, w.leaves, w.pending, w.steps = w.vars[:0], w.leaves[:0], w.pending[:0], 0
 }
 
 // markOf sets a mark to what an earlier hook left, or makes it free.

@@ -73,6 +73,14 @@ type Ruleset struct {
 	// Generation is the kernel's number of the transaction that was read.
 	Generation uint32
 	tables     []*table
+	// order caches bases; a change of the tables empties it.
+	order map[meeting][]*chain
+}
+
+// meeting is a hook as packets of one family meet it.
+type meeting struct {
+	hook Hook
+	v6   bool
 }
 
 type table struct {
@@ -99,6 +107,18 @@ const (
 
 // bases are the base chains that a packet of a family meets at a hook, in order.
 func (rs *Ruleset) bases(hook Hook, v6 bool) []*chain {
+	list, ok := rs.order[meeting{hook, v6}]
+	if !ok {
+		if rs.order == nil {
+			rs.order = map[meeting][]*chain{}
+		}
+		list = rs.sortBases(hook, v6)
+		rs.order[meeting{hook, v6}] = list
+	}
+	return list
+}
+
+func (rs *Ruleset) sortBases(hook Hook, v6 bool) []*chain {
 	var list []*chain
 	for _, t := range rs.tables {
 		if t.Flags&nfnl.TableDormant != 0 || t.Family != INet && (t.Family == IPv6) != v6 {

@@ -40,7 +40,7 @@ type leaf struct {
 	// priority is that of the chain that translated.
 	priority     int32
 	mark, ctMark [4]symbol
-	trail        *Step
+	trail        *step
 }
 
 // walker runs one question through the rules.
@@ -153,16 +153,12 @@ func (w *walker) endOfChain(p *path) bool {
 	base := w.bases[p.base]
 	switch base.Policy {
 	case nfnl.VerdictDrop:
-		p.trail = w.policy(p, base)
+		p.trail = &step{chain: base, what: "policy drop", prev: p.trail}
 		return w.end(p, leafDropped)
 	case nfnl.VerdictAccept:
 		return w.accepted(p)
 	}
 	return w.unknown(p, fmt.Sprintf("policy %d", base.Policy))
-}
-
-func (w *walker) policy(p *path, c *chain) *Step {
-	return &Step{Table: c.id(), Chain: c.Name, Verdict: "policy drop", prev: p.trail}
 }
 
 // accepted goes on to the next base chain: an accept ends only its own.
@@ -187,10 +183,10 @@ func (w *walker) verdict(p *path, v *nfnl.Verdict) bool {
 		p.rule = len(p.chain.rules)
 		return true
 	case nfnl.VerdictAccept:
-		w.note(p, "accept")
+		w.note(p, step{verdict: v})
 		return w.accepted(p)
 	case nfnl.VerdictDrop:
-		w.note(p, "drop")
+		w.note(p, step{verdict: v})
 		return w.end(p, leafDropped)
 	case nfnl.VerdictJump, nfnl.VerdictGoto:
 		return w.jump(p, v)
@@ -203,7 +199,7 @@ func (w *walker) jump(p *path, v *nfnl.Verdict) bool {
 	if to == nil {
 		return w.unknown(p, "chain "+v.Chain+" is missing")
 	}
-	w.note(p, v.String())
+	w.note(p, step{verdict: v})
 	if v.Code == nfnl.VerdictJump {
 		if len(p.stack) >= maxJumps {
 			return w.unknown(p, "jumps are too deep")
@@ -215,17 +211,17 @@ func (w *walker) jump(p *path, v *nfnl.Verdict) bool {
 }
 
 // note adds the current rule to the path's trail.
-func (w *walker) note(p *path, verdict string) {
-	s := &Step{Table: p.chain.id(), Chain: p.chain.Name, Verdict: verdict, prev: p.trail}
+func (w *walker) note(p *path, s step) {
+	s.chain, s.prev = p.chain, p.trail
 	if p.rule < len(p.chain.rules) {
-		s.Handle, s.Comment = p.chain.rules[p.rule].Handle, p.chain.rules[p.rule].Comment
+		s.rule = p.chain.rules[p.rule]
 	}
-	p.trail = s
+	p.trail = &s
 }
 
 // unknown ends a path at what is not understood.
 func (w *walker) unknown(p *path, reason string) bool {
-	w.note(p, "?")
+	w.note(p, step{what: "?"})
 	w.emit(p, leaf{kind: leafUnknown, reason: reason})
 	return false
 }

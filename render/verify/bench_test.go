@@ -1,0 +1,118 @@
+package verify_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"weft/examples/lab/labtest"
+	"weft/render/verify"
+	"weft/state"
+)
+
+// cluster is a cluster with n ServicePorts of 10 endpoints each.
+func cluster(n int) *state.State {
+	st := &state.State{Node: "here", Addresses: []netip.Addr{netip.MustParseAddr("10.34.4.141")}}
+	parts := []float64{0.19, 0.17, 0.15, 0.13, 0.11, 0.09, 0.07, 0.05, 0.03, 0.01}
+	for i := range n {
+		sp := &state.ServicePort{Namespace: "ns", Name: fmt.Sprintf("service-%04d", i), Protocol: state.TCP, NodePort: uint16(30000 + i)}
+		for k, share := range parts {
+			sp.Endpoints = append(sp.Endpoints, endpoint(fmt.Sprintf("10.%d.%d.%d", 42+k, i/250, 1+i%250), 8080, "there", share))
+		}
+		st.ServicePorts = append(st.ServicePorts, sp)
+	}
+	return st
+}
+
+// nodePorts is how many a cluster can have at most: 30000 to 32767.
+const nodePorts = 2768
+
+func BenchmarkProof(b *testing.B) {
+	st := cluster(nodePorts)
+	for name, s := range map[string]shape{"inline": inline, "cascade": cascade} {
+		ns := labtest.Scratch(b)
+		load(b, ns, ruleset(st, s, verify.MasqueradeAll))
+		b.Run(name+"/full", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if r := verify.Check(read(b, ns), st, verify.Want{}); !r.OK() {
+					b.Fatal(r)
+				}
+			}
+		})
+		b.Run(name+"/read", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				read(b, ns)
+			}
+		})
+		b.Run(name+"/nft-list", func(b *testing.B) {
+			for b.Loop() {
+				if _, err := ns.Run("nft", "-j", "list", "table", "ip", "weft"); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/one", func(b *testing.B) {
+			b.ReportAllocs()
+			rs := read(b, ns)
+			r, err := verify.Open(ns.FD())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer r.Close()
+			touched := verify.Touched{Table: tables[0], Chains: []string{"svc-1000"}}
+			for b.Loop() {
+				if err := r.Refresh(context.Background(), rs, touched); err != nil {
+					b.Fatal(err)
+				}
+				if r := verify.CheckServicePorts(rs, st, verify.Want{}, st.ServicePorts[1000:1001]); !r.OK() {
+					b.Fatal(r)
+				}
+			}
+		})
+	}
+}
+
+// TestRefreshSeesOneChange: after a change of one chain, only that is read again
+// and the proof of its ServicePort follows it.
+func TestRefreshSeesOneChange(t *testing.T) {
+	for name, s := range map[string]shape{"inline": inline, "cascade": cascade} {
+		t.Run(name, func(t *testing.T) {
+			st := cluster(20)
+			ns := labtest.Scratch(t)
+			load(t, ns, ruleset(st, s, verify.MasqueradeAll))
+			rs := read(t, ns)
+			changed := *st.ServicePorts[7]
+			changed.Endpoints = append([]state.Endpoint(nil), changed.Endpoints...)
+			changed.Endpoints[0].Share, changed.Endpoints[1].Share = 0.01, 0.35
+			load(t, ns, "flush chain ip weft svc-7\ntable ip weft {\n\tchain svc-7 {\n"+s("ip", &changed, changed.Endpoints)+"\t}\n}\n")
+			r, err := verify.Open(ns.FD())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			one := func(sp *state.ServicePort) *verify.Report {
+				return verify.CheckServicePorts(rs, st, verify.Want{}, []*state.ServicePort{sp})
+			}
+			if one(&changed).OK() {
+				t.Error("the change is proven before it was read")
+			}
+			if err := r.Refresh(context.Background(), rs, verify.Touched{Table: tables[0], Chains: []string{"svc-7"}}); err != nil {
+				t.Fatal(err)
+			}
+			if report := one(&changed); !report.OK() {
+				t.Errorf("the change is not proven: %v", report)
+			}
+			if report := one(st.ServicePorts[7]); report.OK() {
+				t.Error("the old shares are still proven")
+			}
+			st.ServicePorts[7] = &changed
+			if report := verify.Check(rs, st, verify.Want{}); !report.OK() {
+				t.Errorf("the whole is not proven: %v", strings.TrimSpace(report.String()))
+			}
+		})
+	}
+}
