@@ -83,7 +83,10 @@ func poke(c chan struct{}) {
 
 func (a *agent) follow(ctx context.Context, paths []string, changed func()) error {
 	f := &follow.Follower{Paths: paths, Log: a.log}
-	return f.Run(ctx, changed)
+	if err := f.Run(ctx, changed); ctx.Err() == nil {
+		return err
+	}
+	return nil // told to stop
 }
 
 // followTemplates follows the files that the set and its vars are read from,

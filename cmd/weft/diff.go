@@ -1,11 +1,16 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"slices"
+
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
 	"weft/render/apply"
 	"weft/render/nft"
+	"weft/render/verify"
 )
 
 func (p *program) diffCommand() *cobra.Command {
@@ -14,8 +19,10 @@ func (p *program) diffCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff",
 		Short: "Show what apply would change in the kernel",
-		Long: `Show what apply would change in the kernel, as nft lists it: lines with - are
-there now, lines with + would be. Exit code 0 is no change, 2 is changes.`,
+		Long: `Show what apply would change in the kernel: first what would become of new
+connections to each NodePort, then the rules as nft lists them, where lines with
+- are there now and lines with + would be. Like apply, it leaves the heartbeat
+out unless --heartbeat asks for one. Exit code 0 is no change, 2 is changes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if vars.heartbeat == "" {
@@ -29,7 +36,11 @@ there now, lines with + would be. Exit code 0 is no change, 2 is changes.`,
 			if err != nil {
 				return err
 			}
-			return p.diff(cmd, desired, nft.Runner{Path: c.Nft}, output)
+			d, err := compare(cmd, desired, nft.Runner{Path: c.Nft})
+			if err != nil {
+				return err
+			}
+			return p.printDifference(d, output)
 		},
 	}
 	vars.add(cmd)
@@ -37,22 +48,73 @@ there now, lines with + would be. Exit code 0 is no change, 2 is changes.`,
 	return cmd
 }
 
-func (p *program) diff(cmd *cobra.Command, desired *apply.Desired, runner nft.Runner, output string) error {
+// difference is what apply would change.
+type difference struct {
+	Changed      bool          `json:"changed" yaml:"changed"`
+	ServicePorts []redirection `json:"servicePorts" yaml:"servicePorts"`
+	Nft          string        `json:"nft" yaml:"nft"`
+}
+
+// redirection is a NodePort whose new connections would go elsewhere.
+type redirection struct {
+	ServicePort string `json:"servicePort" yaml:"servicePort"`
+	Protocol    string `json:"protocol" yaml:"protocol"`
+	NodePort    uint16 `json:"nodePort" yaml:"nodePort"`
+	Address     string `json:"address" yaml:"address"`
+	What        string `json:"what" yaml:"what"`
+	Now         string `json:"now" yaml:"now"`
+	Then        string `json:"then" yaml:"then"`
+}
+
+func compare(cmd *cobra.Command, desired *apply.Desired, runner nft.Runner) (*difference, error) {
 	now, err := apply.Listing(cmd.Context(), runner, desired.Table)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	then, err := desired.Listing(cmd.Context(), runner)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	text := string(diff.Diff("kernel", []byte(now), "desired", []byte(then)))
+	report, err := desired.Report(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	return &difference{
+		Changed: now != then, ServicePorts: redirections(report),
+		Nft: string(diff.Diff("kernel", []byte(now), "desired", []byte(then))),
+	}, nil
+}
+
+// redirections are the differences about where packets go, each once though it
+// holds for packets from outside and from the node itself.
+func redirections(report *verify.Report) []redirection {
+	list := []redirection{}
+	for _, d := range report.Differs {
+		r := redirection{d.ServicePort, string(d.Protocol), d.NodePort, "", d.What, d.Found, d.Wanted}
+		if d.Address.IsValid() {
+			r.Address = d.Address.String()
+		}
+		if d.NodePort != 0 && !slices.Contains(list, r) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+func (p *program) printDifference(d *difference, output string) error {
+	var err error
 	if output == "text" {
-		_, err = p.stdout.Write([]byte(text))
+		for _, r := range d.ServicePorts {
+			fmt.Fprintf(p.stdout, "%s %s/%d at %s: %s\n", r.ServicePort, r.Protocol, r.NodePort, r.Address, r.What)
+			if r.Now+r.Then != "" {
+				fmt.Fprintf(p.stdout, "  now:  %s\n  then: %s\n", r.Now, r.Then)
+			}
+		}
+		_, err = io.WriteString(p.stdout, d.Nft)
 	} else {
-		err = p.print(output, map[string]any{"changed": now != then, "nft": text})
+		err = p.print(output, d)
 	}
-	if err == nil && now != then {
+	if err == nil && d.Changed {
 		err = coded{exitChanges, errSilent}
 	}
 	return err

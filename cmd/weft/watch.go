@@ -73,7 +73,15 @@ func (a *agent) run(ctx context.Context) error {
 	return a.leave(ctx)
 }
 
-func newStore(c *config.Config) *state.Store { return state.NewStore(c.State) }
+// newStore renews the written time well before the applier would hold the state
+// for too old.
+func newStore(c *config.Config) *state.Store {
+	store := state.NewStore(c.State)
+	if renewal := time.Duration(c.FailAfter) / 4; renewal > 0 {
+		store.Renewal = renewal
+	}
+	return store
+}
 
 // watch writes the state file until the context ends.
 func (a *agent) watch(ctx context.Context) error {

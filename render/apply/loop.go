@@ -104,7 +104,7 @@ func (l *Loop) pass(ctx context.Context, change Change, beats, retries *time.Tim
 		l.schedule(beats)
 		return
 	}
-	if err := l.bring(ctx, change == Everything || wasStale); err != nil && ctx.Err() == nil {
+	if err := l.bring(ctx, change == Everything || wasStale); err != nil {
 		if l.failing.IsZero() {
 			l.failing = time.Now()
 		}
@@ -142,6 +142,9 @@ func (l *Loop) readTemplates() {
 // at fault, what the last good ones make of it.
 func (l *Loop) bring(ctx context.Context, force bool) error {
 	err := l.try(ctx, l.newest, force)
+	if ctx.Err() != nil {
+		return nil // told to stop: what failed for that is no failure
+	}
 	broken := l.complain("apply", "rules not loaded", err)
 	if !broken {
 		l.good = l.newest
