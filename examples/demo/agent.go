@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,6 +32,8 @@ func startAgent(ns *lab.Namespace, weft string, c config) (*agent, error) {
 	defer log.Close()
 	a := &agent{cmd: exec.Command(weft, "run", "--config", c.path()), log: log.Name(), ended: make(chan struct{})}
 	a.cmd.Stdout, a.cmd.Stderr = log, log
+	// A variable of the user's shell would outdo the configuration.
+	a.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WEFT_") })
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := ns.Start(a.cmd); err != nil {
 		return nil, fmt.Errorf("start weft: %w", err)

@@ -21,6 +21,10 @@ import (
 // upPipe is the file descriptor on which the child tells that it is up.
 const upPipe = 3
 
+// keepToSelf keeps the pipe from the processes that the child starts, or the
+// parent would wait for their end too.
+func keepToSelf() { unix.CloseOnExec(upPipe) }
+
 // runInBackground runs this program again as a child with a session of its own
 // and returns when the child has shown all and stays, or has ended.
 func runInBackground(ctx context.Context) error {
@@ -42,7 +46,8 @@ func runInBackground(ctx context.Context) error {
 		return fmt.Errorf("start the process that stays: %w", err)
 	}
 	defer context.AfterFunc(ctx, func() { _ = child.Process.Signal(syscall.SIGTERM) })()
-	if word, _ := io.ReadAll(up); len(word) > 0 {
+	var word [1]byte
+	if n, _ := up.Read(word[:]); n > 0 {
 		return nil
 	}
 	var exit *exec.ExitError

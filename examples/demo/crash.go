@@ -112,7 +112,11 @@ func timeline(endpoints []endpoint, answers []lab.Answer, killed, fell time.Time
 	}
 	text.WriteString("   by\n")
 	slices.SortFunc(answers, func(a, b lab.Answer) int { return a.Started.Compare(b.Started) })
-	for from := killed.Add(-before); ; from = from.Add(row) {
+	if len(answers) == 0 {
+		return text.String()
+	}
+	last := answers[len(answers)-1].Started
+	for from := killed.Add(-before); !from.Add(row).After(last); from = from.Add(row) { // whole rows alone
 		to := from.Add(row)
 		counts, n := map[string]int{}, 0
 		for _, a := range answers {
@@ -121,15 +125,13 @@ func timeline(endpoints []endpoint, answers []lab.Answer, killed, fell time.Time
 				n++
 			}
 		}
-		if from.After(killed) && n == 0 {
-			return text.String()
-		}
 		fmt.Fprintf(&text, "   %+8.1f", from.Sub(killed).Seconds())
 		for _, e := range endpoints {
 			fmt.Fprintf(&text, "  %6.0f %%", 100*float64(counts[e.Name])/float64(max(n, 1)))
 		}
 		fmt.Fprintf(&text, "   %s\n", era(from, to, killed, fell))
 	}
+	return text.String()
 }
 
 // era says who steered between two moments.

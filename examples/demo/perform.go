@@ -29,7 +29,6 @@ func secondWeights() map[string]int {
 // play is a demo that is under way.
 type play struct {
 	out    io.Writer
-	opts   options
 	weft   string // absolute
 	lab    *lab.Lab
 	config config
@@ -46,12 +45,12 @@ func perform(ctx context.Context, o options, out io.Writer) (err error) {
 		return fmt.Errorf("no weft to run (make build makes it): %w", err)
 	}
 	began := time.Now()
-	lock, err := claim(o.dir, out)
+	lock, err := claim(folder, out)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	p := &play{out: out, opts: o, weft: weft}
+	p := &play{out: out, weft: weft}
 	defer func() {
 		err = errors.Join(err, p.close())
 		switch {
@@ -104,7 +103,7 @@ func (p *play) close() error {
 	if p.lab != nil {
 		err = p.lab.Close()
 	}
-	return errors.Join(err, os.RemoveAll(p.opts.dir))
+	return errors.Join(err, os.RemoveAll(folder))
 }
 
 // say writes a line. Output that nobody reads any more ends the demo through
@@ -126,7 +125,7 @@ func (p *play) build(context.Context) error {
 	if err := p.lab.ServePods(backendPort); err != nil {
 		return err
 	}
-	p.config = newConfig(p.opts.dir, p.lab, firstWeights())
+	p.config = newConfig(folder, p.lab, firstWeights())
 	if err := lab.Behind(p.lab.Node().Namespace, []netip.Addr{p.config.Address}, nodePort, p.config.backends()); err != nil {
 		return err
 	}
@@ -240,7 +239,7 @@ func (p *play) change(ctx context.Context) error {
 		return err
 	}
 	defer m.stop()
-	p.config = newConfig(p.opts.dir, p.lab, secondWeights())
+	p.config = newConfig(folder, p.lab, secondWeights())
 	saved, err := p.config.save()
 	if err != nil {
 		return err
@@ -263,19 +262,20 @@ func (p *play) restart(ctx context.Context) error {
 	return err
 }
 
+// explain tells how to play with a demo that stays up.
 func (p *play) explain() {
-	node, client := p.lab.Node().Name, p.lab.Client.Name
 	p.say(`
-   Who answers? Ask a few times:
-     ip netns exec %[1]s curl -s http://%[2]v
-     ip netns exec %[1]s bash -c 'exec 3<>/dev/tcp/%[3]v/%[4]d; printf "GET / HTTP/1.0\r\n\r\n" >&3; cat <&3'
-   Change the weights, and look at what becomes of them:
-     ${EDITOR:-vi} %[5]s
-     ip netns exec %[6]s nft list table ip weft
-     ip netns exec %[6]s nft monitor
-   What weft says:
-     tail -f %[7]s
-   Take it down:
+   Change the weights:
+     ${EDITOR:-vi} %[1]s
+   Who answers now?
+     bin/demo -ask 2000
+     ip netns exec %[2]s curl -s http://%[3]v
+   Look at the rules, and see them change:
+     ip netns exec %[4]s nft list table ip weft
+     ip netns exec %[4]s nft monitor
+   What does weft say about it?
+     tail -f %[5]s
+   Take it all down:
      make demo-down`,
-		client, p.service(), p.config.Address, p.config.NodePort, p.config.path(), node, p.agent.log)
+		p.config.path(), p.lab.Client.Name, p.service(), p.lab.Node().Name, p.agent.log)
 }

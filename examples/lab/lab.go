@@ -128,7 +128,7 @@ func (l *Lab) makeNode(prefix string, k, pods int) (*Node, error) {
 		return nil, err
 	}
 	node := &Node{
-		Host:    Host{ns, name, lanAddr4(140 + k), lanAddr6(140 + k)},
+		Host:    Host{ns, name, NodeAddr(k), lanAddr6(140 + k)},
 		bridge4: netip.PrefixFrom(podAddr4(k, 1), 24),
 		bridge6: netip.PrefixFrom(podAddr6(k, 1), 64),
 	}

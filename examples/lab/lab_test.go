@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -176,7 +177,7 @@ func TestWatchGoesOnUntilTheEnd(t *testing.T) {
 func TestCloseLeavesNothing(t *testing.T) {
 	outside := labtest.Scratch(t)
 	before := visible(t)
-	l, err := lab.Build(lab.Options{Prefix: "weft-test", Nodes: 2, Pods: 1})
+	l, err := lab.Build(lab.Options{Prefix: prefix(), Nodes: 2, Pods: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,6 +186,9 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 	if got := len(visible(t)) - len(before); got != 6 {
 		t.Errorf("namespaces and links in sight = %d more than before, want the 6 namespaces", got)
+	}
+	if ns, err := lab.Existing(l.Client.Name); err != nil || ns.Close() != nil || len(visible(t))-len(before) != 6 {
+		t.Errorf("open a namespace by name and close it: %v, and it must stay", err)
 	}
 	for _, ns := range l.Namespaces() {
 		if _, err := outside.Run("ip", "link", "add", "type", "veth", "peer", "name", "watch", "netns", ns.Name); err != nil {
@@ -211,14 +215,14 @@ func TestCloseLeavesNothing(t *testing.T) {
 
 func TestFailedBuildCleansUp(t *testing.T) {
 	labtest.RequireKernel(t)
-	taken, err := lab.Named("weft-test-node2-a") // the one before the last that a Build makes
+	taken, err := lab.Named(prefix() + "-node2-a") // the one before the last that a Build makes
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
 	before := visible(t)
-	l, err := lab.Build(lab.Options{Prefix: "weft-test", Nodes: 2, Pods: 2})
-	if err == nil || !strings.Contains(err.Error(), "weft-test-node2-a") {
+	l, err := lab.Build(lab.Options{Prefix: prefix(), Nodes: 2, Pods: 2})
+	if err == nil || !strings.Contains(err.Error(), prefix()+"-node2-a") {
 		t.Errorf("build with a taken name = %v, %v, want an error that names it", l, err)
 	}
 	if diff := cmp.Diff(before, visible(t)); diff != "" {
@@ -236,7 +240,10 @@ func TestBuildRefusesWhatTheAddressPlanCannotHold(t *testing.T) {
 	}
 }
 
-// visible are the namespaces with a name and the links of the machine.
+// prefix is one that no other run of these tests takes at the same time.
+func prefix() string { return fmt.Sprintf("weft-test%d", os.Getpid()) }
+
+// visible are the named namespaces of this run and the links of the machine.
 func visible(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -246,7 +253,9 @@ func visible(t *testing.T) []string {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			all = append(all, filepath.Join(dir, e.Name()))
+			if dir != "/run/netns" || strings.HasPrefix(e.Name(), prefix()) {
+				all = append(all, filepath.Join(dir, e.Name()))
+			}
 		}
 	}
 	return all

@@ -21,9 +21,10 @@ import (
 // Namespace is a network namespace.
 type Namespace struct {
 	// Name is what `ip netns` lists, or empty.
-	Name   string
-	handle netns.NsHandle
-	flows  atomic.Uint32 // UDP flows that [Count] and [Watch] opened from here
+	Name     string
+	handle   netns.NsHandle
+	borrowed bool          // its name is not ours to take away
+	flows    atomic.Uint32 // UDP flows that [Count] and [Watch] opened from here
 }
 
 // New makes a namespace without a name.
@@ -33,6 +34,16 @@ func New() (*Namespace, error) { return open("", netns.New) }
 // taken is an error.
 func Named(name string) (*Namespace, error) {
 	return open(name, func() (netns.NsHandle, error) { return netns.NewNamed(name) })
+}
+
+// Existing opens a namespace that [Named] made, perhaps in another process. Its
+// Close leaves the namespace as it is.
+func Existing(name string) (*Namespace, error) {
+	handle, err := netns.GetFromName(name)
+	if err != nil {
+		return nil, fmt.Errorf("open network namespace %q: %w", name, err)
+	}
+	return &Namespace{Name: name, handle: handle, borrowed: true}, nil
 }
 
 // open runs create, which moves the calling thread into the namespace that it
@@ -100,7 +111,7 @@ func (ns *Namespace) FD() int { return int(ns.handle) }
 // with the last process and socket inside.
 func (ns *Namespace) Close() error {
 	err := ns.handle.Close()
-	if ns.Name != "" {
+	if ns.Name != "" && !ns.borrowed {
 		err = errors.Join(err, netns.DeleteNamed(ns.Name))
 	}
 	return err

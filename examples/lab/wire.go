@@ -32,6 +32,9 @@ func podAddr6(node, host int) netip.Addr {
 	return netip.MustParseAddr(fmt.Sprintf("fd42:%d::%d", node, host))
 }
 
+// NodeAddr is the IPv4 address of the k-th node of any lab, counted from 1.
+func NodeAddr(k int) netip.Addr { return lanAddr4(140 + k) }
+
 // wire plugs everything into the switch and gives it addresses and routes.
 func (l *Lab) wire() error {
 	for _, ns := range l.namespaces {
