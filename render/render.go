@@ -59,7 +59,10 @@ type LeftOut struct {
 // more than half of them fail, or 64, it is the template that is broken: the
 // error is then the first one, an [*Error].
 func Render(ctx context.Context, set *Set, st *state.State, vars Vars) (*Result, error) {
-	set = set.choose(st)
+	set, err := set.choose(st)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
 	result := &Result{Set: set.Name}

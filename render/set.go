@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 	"text/template/parse"
 
@@ -38,7 +39,7 @@ type Set struct {
 	// Declared are the vars that the set itself adds, with their defaults.
 	Declared Vars
 
-	auto map[string]*Set // of [Auto]: what it chooses from
+	auto map[string]func() (*Set, error) // of [Auto]: what it chooses from, parsed when chosen
 	main *template.Template
 }
 
@@ -47,7 +48,7 @@ type Set struct {
 // shipped set has it.
 func Load(name string) (*Set, error) {
 	if name == Auto {
-		return loadAuto()
+		return loadAuto(), nil
 	}
 	if slices.Contains(templates.Names(), name) {
 		files, err := templates.Files(name)
@@ -59,16 +60,12 @@ func Load(name string) (*Set, error) {
 	return loadFolder(name)
 }
 
-func loadAuto() (*Set, error) {
-	set := &Set{Name: Auto, auto: map[string]*Set{}}
+func loadAuto() *Set {
+	set := &Set{Name: Auto, auto: map[string]func() (*Set, error){}}
 	for _, name := range templates.Names() {
-		chosen, err := Load(name)
-		if err != nil {
-			return nil, err
-		}
-		set.auto[name] = chosen
+		set.auto[name] = sync.OnceValues(func() (*Set, error) { return Load(name) })
 	}
-	return set, nil
+	return set
 }
 
 func loadFolder(name string) (*Set, error) {
@@ -120,10 +117,11 @@ func ParseVars(file string, text []byte) (Vars, error) {
 // vars, which may be nil.
 func Parse(name string, files []templates.File, declared Vars) (*Set, error) {
 	set := &Set{Name: name, Files: files, Declared: declared}
-	root := template.New(name).Option("missingkey=error").Funcs(placeholders())
+	funcs := placeholders()
+	root := template.New(name).Option("missingkey=error").Funcs(funcs)
 	defined := map[string]string{}
 	for _, f := range files {
-		trees, err := parseFile(f)
+		trees, err := parseFile(f, funcs)
 		if err != nil {
 			return nil, set.parseError(err)
 		}
@@ -148,8 +146,8 @@ func Parse(name string, files []templates.File, declared Vars) (*Set, error) {
 
 // parseFile parses one file on its own, so that a name defined in two files is
 // seen: text/template would let the last one win.
-func parseFile(f templates.File) (map[string]*parse.Tree, error) {
-	t, err := template.New(f.Name).Funcs(placeholders()).Parse(f.Text)
+func parseFile(f templates.File, funcs template.FuncMap) (map[string]*parse.Tree, error) {
+	t, err := template.New(f.Name).Funcs(funcs).Parse(f.Text)
 	if err != nil {
 		return nil, err
 	}
@@ -163,9 +161,9 @@ func parseFile(f templates.File) (map[string]*parse.Tree, error) {
 }
 
 // choose is the set itself, or for [Auto] the one that the state's size asks for.
-func (s *Set) choose(st *state.State) *Set {
+func (s *Set) choose(st *state.State) (*Set, error) {
 	if s.auto == nil {
-		return s
+		return s, nil
 	}
 	steered := 0
 	for _, p := range st.ServicePorts {
@@ -174,9 +172,9 @@ func (s *Set) choose(st *state.State) *Set {
 		}
 	}
 	if steered <= autoLimit {
-		return s.auto[templates.Simplified]
+		return s.auto[templates.Simplified]()
 	}
-	return s.auto[templates.Cascade]
+	return s.auto[templates.Cascade]()
 }
 
 // Shipped says whether the set is one of weft's own.
