@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,20 +68,16 @@ func checkHeader(s *State, r report) {
 	for i, a := range s.Addresses {
 		path := index("addresses", i)
 		checkAddress(a, path, r)
-		if first, ok := seen[a]; ok {
+		if first := remember(seen, a, i); first < i {
 			r(path, "got "+a.String()+" again, it is "+index("addresses", first)+" too")
-			continue
 		}
-		seen[a] = i
 	}
 	names := make(map[string]int, len(s.Nodes))
 	for i := range s.Nodes {
 		checkNode(&s.Nodes[i], index("nodes", i), r)
-		if first, ok := names[s.Nodes[i].Name]; ok {
+		if first := remember(names, s.Nodes[i].Name, i); first < i {
 			r(index("nodes", i)+".name", "got "+strict.Quote(s.Nodes[i].Name)+" again, it is the name of "+index("nodes", first)+" too")
-			continue
 		}
-		names[s.Nodes[i].Name] = i
 	}
 }
 
@@ -188,11 +185,9 @@ func checkDuplicates(eps []Endpoint, r report) {
 	}
 	seen := make(map[netip.AddrPort]int, len(eps))
 	for i := range eps {
-		if first, ok := seen[eps[i].AddrPort()]; ok {
+		if first := remember(seen, eps[i].AddrPort(), i); first < i {
 			r(index("endpoints", i), "got "+eps[i].AddrPort().String()+" again, it is "+index("endpoints", first)+" too")
-			continue
 		}
-		seen[eps[i].AddrPort()] = i
 	}
 }
 
@@ -216,34 +211,70 @@ func compareEndpoints(a, b *Endpoint) int {
 // node takes traffic for the families of their endpoints (served). where names
 // another ServicePort in a message. ServicePorts that are nil are left out.
 func checkTogether(all []*ServicePort, served [2]bool, r func(i int, path, message string), where func(i int) string) {
-	type servicePort struct {
-		namespace, name, port string
-		protocol              Protocol
-	}
-	type nodePort struct {
-		protocol Protocol
-		port     uint16
-	}
-	ids := make(map[servicePort]int, len(all))
-	ports := make(map[nodePort]int, len(all))
+	sameID, samePort := firstWithID(all), firstWithNodePort(all)
 	for i, p := range all {
 		if p == nil {
 			continue
 		}
-		id := servicePort{p.Namespace, p.Name, p.Port, p.Protocol}
-		if first, ok := ids[id]; ok {
+		if first := sameID(i); first < i {
 			r(i, "name", "got the ServicePort "+p.ID()+"/"+string(p.Protocol)+" again, it is at "+where(first)+" too")
-		} else {
-			ids[id] = i
 		}
-		np := nodePort{p.Protocol, p.NodePort}
-		if first, ok := ports[np]; ok {
+		if first := samePort(i); first < i {
 			r(i, "nodePort", "got "+strconv.Itoa(int(p.NodePort))+"/"+string(p.Protocol)+", which "+all[first].ID()+" at "+where(first)+" has already")
-		} else {
-			ports[np] = i
 		}
 		checkFamilies(p, served, func(path, message string) { r(i, path, message) })
 	}
+}
+
+// firstWithID finds the first ServicePort with the identity of ServicePort i,
+// which must be asked for in order. Lists are nearly always sorted, and then two
+// of the same stand side by side.
+func firstWithID(all []*ServicePort) func(i int) int {
+	if isStrictlySorted(all) {
+		return func(i int) int { return i }
+	}
+	seen := make(map[documentKey]int, len(all))
+	return func(i int) int { return remember(seen, keyOf(all[i]), i) }
+}
+
+func isStrictlySorted(all []*ServicePort) bool {
+	for i := 1; i < len(all); i++ {
+		if all[i-1] == nil || all[i] == nil || keyOf(all[i-1]).compare(keyOf(all[i])) >= 0 {
+			return false
+		}
+	}
+	return len(all) == 0 || all[0] != nil
+}
+
+// firstWithNodePort is the same for the nodePort and its protocol. It marks them
+// in a bit set, since every file is checked whole, and searches only for one that
+// is marked.
+func firstWithNodePort(all []*ServicePort) func(i int) int {
+	marked := map[Protocol]*[65536 / 64]uint64{}
+	return func(i int) int {
+		p := all[i]
+		bits := marked[p.Protocol]
+		if bits == nil {
+			bits = new([65536 / 64]uint64)
+			marked[p.Protocol] = bits
+		}
+		word, bit := &bits[p.NodePort/64], uint64(1)<<(p.NodePort%64)
+		if *word&bit == 0 {
+			*word |= bit
+			return i
+		}
+		return slices.IndexFunc(all, func(q *ServicePort) bool {
+			return q != nil && q.Protocol == p.Protocol && q.NodePort == p.NodePort
+		})
+	}
+}
+
+func remember[K comparable](seen map[K]int, key K, i int) (first int) {
+	if first, ok := seen[key]; ok {
+		return first
+	}
+	seen[key] = i
+	return i
 }
 
 func checkFamilies(p *ServicePort, served [2]bool, r report) {

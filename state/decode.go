@@ -27,7 +27,14 @@ type Decoder struct {
 	// known are the documents of the last good file by their text, which is
 	// exact where a hash would be a guess, and is kept alive by their strings
 	// anyway.
-	known map[string]*ServicePort
+	known map[string]record
+}
+
+// record is a document that was read. Its text is the string that its
+// ServicePort's strings are parts of.
+type record struct {
+	text        string
+	servicePort *ServicePort
 }
 
 // Decode reads a file as [Decode] does. A file that is refused leaves the
@@ -37,14 +44,18 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 		return nil, err
 	}
 	docs := split(data)
-	s, count, headerProblems := readHeader(file, docs[0].line(data), docs[0].text)
+	s, count := scanHeader(string(docs[0].text))
+	var headerProblems []*strict.Problem
+	if s == nil {
+		s, count, headerProblems = readHeader(file, docs[0].line(data), docs[0].text)
+	}
 	if s == nil {
 		return nil, strict.Join(headerProblems)
 	}
 	b := &body{file: file, data: data, docs: docs[1:]}
 	known := b.read(d.known)
 	problems := append(headerProblems, b.problems...)
-	s.ServicePorts = b.servicePorts
+	s.ServicePorts = b.servicePorts()
 	served := familiesOf(s.Addresses)
 	if slices.ContainsFunc(headerProblems, isAbout("addresses")) {
 		served = [2]bool{true, true}
@@ -74,72 +85,81 @@ func checkWhole(file string, data []byte) error {
 }
 
 func wrongCount(file string, line int, header []byte, count, found int) *strict.Problem {
-	return &strict.Problem{
-		File: file, Line: strict.Line(header, line, "servicePorts"), Field: "servicePorts",
-		Message: fmt.Sprintf("got %d, but %d documents of kind ServicePort follow: the file may be cut off", count, found),
+	message := fmt.Sprintf("got %d, but there are %d documents of kind ServicePort", count, found)
+	if found < count {
+		message += ": the file may be cut off"
 	}
+	return &strict.Problem{File: file, Line: strict.Line(header, line, "servicePorts"), Field: "servicePorts", Message: message}
 }
 
+// isAbout finds problems of a field, and those of the whole document, after which
+// nothing is known of the field.
 func isAbout(field string) func(*strict.Problem) bool {
-	return func(p *strict.Problem) bool { return p.Field == field || strings.HasPrefix(p.Field, field+"[") }
+	return func(p *strict.Problem) bool {
+		return p.Field == "" || p.Field == field || strings.HasPrefix(p.Field, field+"[")
+	}
 }
 
 // body are the documents after the header while they are read.
 type body struct {
-	file         string
-	data         []byte
-	docs         []document
-	servicePorts []*ServicePort // by document; nil for one that could not be read
-	problems     []*strict.Problem
+	file     string
+	data     []byte
+	docs     []document
+	records  []record // by document; without a ServicePort if it could not be read
+	problems []*strict.Problem
 }
 
-// read fills servicePorts and problems, and returns the documents by their text.
-func (b *body) read(known map[string]*ServicePort) map[string]*ServicePort {
-	b.servicePorts = make([]*ServicePort, len(b.docs))
+// read fills records and problems, and returns the records by their text.
+func (b *body) read(known map[string]record) map[string]record {
+	b.records = make([]record, len(b.docs))
 	var pending []int
 	for i, doc := range b.docs {
-		if p, ok := known[string(doc.text)]; ok {
-			b.servicePorts[i] = p
-			continue
+		var ok bool
+		if b.records[i], ok = known[string(doc.text)]; !ok {
+			pending = append(pending, i)
 		}
-		pending = append(pending, i)
 	}
 	if len(pending) == 0 && len(known) == len(b.docs) {
 		return known
 	}
-	next := make(map[string]*ServicePort, len(b.docs))
-	texts := b.parse(pending)
-	for i, doc := range b.docs {
-		if texts[i] == "" {
-			texts[i] = string(doc.text) // a document that was known
-		}
-		next[texts[i]] = b.servicePorts[i]
+	b.parse(pending)
+	next := make(map[string]record, len(b.docs))
+	for _, r := range b.records {
+		next[r.text] = r
 	}
 	return next
+}
+
+func (b *body) servicePorts() []*ServicePort {
+	if len(b.records) == 0 {
+		return nil
+	}
+	all := make([]*ServicePort, len(b.records))
+	for i := range b.records {
+		all[i] = b.records[i].servicePort
+	}
+	return all
 }
 
 // perWorker is how many documents make another goroutine worth it.
 const perWorker = 32
 
-// parse reads the documents with the given indexes on all processors, and returns
-// the text of each as the string that its ServicePort's strings are parts of.
-func (b *body) parse(pending []int) (texts []string) {
-	texts = make([]string, len(b.docs))
+// parse reads the documents with the given indexes on all processors.
+func (b *body) parse(pending []int) {
 	problems := make([][]*strict.Problem, len(b.docs))
 	workers := max(1, min(runtime.GOMAXPROCS(0), len(pending)/perWorker))
 	var g errgroup.Group
 	for part := range slices.Chunk(pending, max(1, (len(pending)+workers-1)/workers)) {
 		g.Go(func() error {
 			for _, i := range part {
-				texts[i] = string(b.docs[i].text)
-				b.servicePorts[i], problems[i] = b.one(b.docs[i], texts[i])
+				b.records[i].text = string(b.docs[i].text)
+				b.records[i].servicePort, problems[i] = b.one(b.docs[i], b.records[i].text)
 			}
 			return nil
 		})
 	}
 	_ = g.Wait() // the workers return no errors
 	b.problems = slices.Concat(problems...)
-	return texts
 }
 
 // one reads a document: the quick way if it looks like an encoder's, else the

@@ -62,7 +62,10 @@ type endpointDocument struct {
 }
 
 func (h *headerDocument) state() *State {
-	s := &State{Node: h.Node, Generation: h.Generation, Written: h.Written, Addresses: h.Addresses}
+	s := &State{Node: h.Node, Generation: h.Generation, Written: h.Written}
+	if len(h.Addresses) > 0 {
+		s.Addresses = h.Addresses
+	}
 	for _, n := range h.Nodes {
 		node := Node{Name: n.Name, Address: n.Address}
 		if n.Latency != nil {
@@ -90,32 +93,32 @@ func (d *servicePortDocument) servicePort() *ServicePort {
 	return p
 }
 
-// readHeader reads the first document the strict way. The State is nil if the
-// document has problems.
-func readHeader(file string, line int, doc []byte) (s *State, count int, problems []*strict.Problem) {
-	if v, ok := strict.Scalar(doc, "apiVersion"); ok && v != APIVersion {
-		return nil, 0, []*strict.Problem{{
-			File: file, Line: strict.Line(doc, line, "apiVersion"), Field: "apiVersion",
-			Message: "got " + strict.Quote(v) + ", this build reads " + APIVersion,
-		}}
+// readHeader reads the first document the strict way. The State is nil if it is
+// no header of this version, of which nothing else can be said.
+func readHeader(file string, line int, text []byte) (s *State, count int, problems []*strict.Problem) {
+	c := newCollector(file, line, text)
+	if v, ok := c.doc.Scalar("apiVersion"); ok && v != APIVersion {
+		c.report("apiVersion", "got "+strict.Quote(v)+", this build reads "+APIVersion)
+		return nil, 0, c.problems
 	}
-	if p := wrongKind(file, line, doc, kindState); p != nil {
-		return nil, 0, []*strict.Problem{p}
+	if c.isWrongKind(kindState) {
+		return nil, 0, c.problems
 	}
 	var h headerDocument
-	c := newCollector(file, line, doc, &h)
+	c.decode(&h)
 	s = h.state()
 	checkHeader(s, c.report)
 	return s, h.ServicePorts, c.problems
 }
 
 // readServicePort reads any other document the strict way.
-func readServicePort(file string, line int, doc []byte) (*ServicePort, []*strict.Problem) {
-	if p := wrongKind(file, line, doc, kindServicePort); p != nil {
-		return nil, []*strict.Problem{p}
+func readServicePort(file string, line int, text []byte) (*ServicePort, []*strict.Problem) {
+	c := newCollector(file, line, text)
+	if c.isWrongKind(kindServicePort) {
+		return nil, c.problems
 	}
 	var d servicePortDocument
-	c := newCollector(file, line, doc, &d)
+	c.decode(&d)
 	p := d.servicePort()
 	checkServicePort(p, c.report)
 	if d.Skipped != nil && *d.Skipped == "" {
@@ -127,36 +130,35 @@ func readServicePort(file string, line int, doc []byte) (*ServicePort, []*strict
 	return p, c.problems
 }
 
-// wrongKind looks at the kind first, since a document of another kind would be
-// one unknown field after the other.
-func wrongKind(file string, line int, doc []byte, want string) *strict.Problem {
-	kind, ok := strict.Scalar(doc, "kind")
-	if !ok || kind == want {
-		return nil
-	}
-	return &strict.Problem{
-		File: file, Line: strict.Line(doc, line, "kind"), Field: "kind",
-		Message: "got " + strict.Quote(kind) + ", expected " + want,
-	}
-}
-
 // collector gathers the problems of one document: those that strict finds, and
-// those of the checks, which find a line only when they need one.
+// those of the checks.
 type collector struct {
 	file     string
-	line     int
-	doc      []byte
+	doc      *strict.Document
 	problems []*strict.Problem
 	told     map[string]bool
 }
 
-func newCollector(file string, line int, doc []byte, into any) *collector {
-	c := &collector{file: file, line: line, doc: doc, told: map[string]bool{}}
-	c.problems = strict.Problems(file, line, doc, into)
+func newCollector(file string, line int, text []byte) *collector {
+	return &collector{file: file, doc: strict.Parse(file, line, text), told: map[string]bool{}}
+}
+
+// isWrongKind looks at the kind first, since a document of another kind would be
+// one unknown field after the other.
+func (c *collector) isWrongKind(want string) bool {
+	kind, ok := c.doc.Scalar("kind")
+	if !ok || kind == want {
+		return false
+	}
+	c.report("kind", "got "+strict.Quote(kind)+", expected "+want)
+	return true
+}
+
+func (c *collector) decode(into any) {
+	c.problems = c.doc.Decode(into)
 	for _, p := range c.problems {
 		c.told[p.Field] = true
 	}
-	return c
 }
 
 // report adds a problem, unless there is one about that value already: one that
@@ -165,8 +167,7 @@ func (c *collector) report(path, message string) {
 	if c.hasTold(path) {
 		return
 	}
-	line := strict.Line(c.doc, c.line, path)
-	c.problems = append(c.problems, &strict.Problem{File: c.file, Line: line, Field: path, Message: message})
+	c.problems = append(c.problems, &strict.Problem{File: c.file, Line: c.doc.Line(path), Field: path, Message: message})
 }
 
 func (c *collector) hasTold(path string) bool {

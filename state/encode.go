@@ -2,8 +2,10 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -14,8 +16,8 @@ func Encode(s *State) ([]byte, error) { return new(Encoder).Encode(s) }
 // Encoder encodes one State after the other and keeps the bytes of documents that
 // did not change. The zero value is ready; it is not for concurrent use.
 type Encoder struct {
-	known map[documentKey]encoded
-	size  int // of the last file
+	known   map[documentKey]encoded
+	scratch []byte // where a document is written before its size is known
 }
 
 // documentKey is what makes a ServicePort the same one as in the State before.
@@ -39,14 +41,17 @@ func (e *Encoder) Encode(s *State) ([]byte, error) {
 		}
 	}
 	s = s.sorted()
-	out := appendHeader(make([]byte, 0, e.size+e.size/8), s)
+	texts := make([][]byte, 1, len(s.ServicePorts)+1)
 	for _, p := range s.ServicePorts {
 		key := keyOf(p)
 		doc := e.document(p, next[key])
 		next[key] = doc
-		out = append(out, doc.text...)
+		texts = append(texts, doc.text)
 	}
-	e.known, e.size = next, len(out)
+	texts[0] = appendHeader(e.scratch[:0], s)
+	out := bytes.Join(texts, nil)
+	e.scratch = texts[0]
+	e.known = next
 	return out, nil
 }
 
@@ -71,6 +76,11 @@ func (e *Encoder) check(s *State, next map[documentKey]encoded) (good bool) {
 	return good
 }
 
+func (k documentKey) compare(l documentKey) int {
+	return cmp.Or(strings.Compare(k.namespace, l.namespace), strings.Compare(k.name, l.name),
+		strings.Compare(k.port, l.port), strings.Compare(string(k.protocol), string(l.protocol)))
+}
+
 func keyOf(p *ServicePort) documentKey { return documentKey{p.Namespace, p.Name, p.Port, p.Protocol} }
 
 // document reuses the bytes of a ServicePort that is equal to the one before.
@@ -81,7 +91,8 @@ func (e *Encoder) document(p *ServicePort, before encoded) encoded {
 	case before.from != nil && equalServicePorts(before.from, p):
 		return encoded{from: p, text: before.text}
 	}
-	return encoded{from: p, text: bytes.Clone(appendServicePort(make([]byte, 0, 256+len(p.Endpoints)*128), p))}
+	e.scratch = appendServicePort(e.scratch[:0], p)
+	return encoded{from: p, text: bytes.Clone(e.scratch)}
 }
 
 func equalServicePorts(p, q *ServicePort) bool {

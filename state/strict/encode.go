@@ -3,6 +3,8 @@ package strict
 import (
 	"bytes"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -24,15 +26,23 @@ func Marshal(v any) ([]byte, error) {
 // ScalarText is a string as a YAML scalar on one line, quoted only where YAML
 // would otherwise read something else.
 func ScalarText(s string) string {
-	node := yaml.Node{Kind: yaml.ScalarNode, Value: s}
-	node.SetString(s)
-	node.Style &^= yaml.LiteralStyle
-	if bytes.ContainsAny([]byte(s), "\n\r") {
-		node.Style = yaml.DoubleQuotedStyle
+	text := scalarText(s, 0)
+	// yaml.v3 writes some strings so that they come back as something else, as
+	// the merge key <<.
+	root, _, err := parse([]byte("k: " + text + "\n"))
+	if _, n := findIn(root, "k"); err == nil && n != nil && n.Tag == "!!str" && n.Value == s {
+		return text
 	}
-	out, err := yaml.Marshal(&node)
+	return scalarText(s, yaml.DoubleQuotedStyle)
+}
+
+func scalarText(s string, style yaml.Style) string {
+	if strings.ContainsAny(s, "\n\r") {
+		style = yaml.DoubleQuotedStyle
+	}
+	out, err := yaml.Marshal(&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s, Style: style})
 	if err != nil {
-		return fmt.Sprintf("%q", s)
+		return strconv.Quote(s)
 	}
 	return string(bytes.TrimSuffix(out, []byte("\n")))
 }

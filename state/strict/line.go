@@ -12,26 +12,31 @@ import (
 // documents without problems need not remember where their values stood. Where
 // the path leads nowhere it is the line of the nearest value above it.
 func Line(doc []byte, firstLine int, path string) int {
-	root, _, err := parse(doc)
-	if err != nil || root == nil {
-		return firstLine
-	}
-	line, _ := find(root, path)
-	return firstLine + line - 1
+	return Parse("", firstLine, doc).Line(path)
 }
 
-// Scalar is the text of the scalar at a path, for a reader that must look at a
-// field before it knows which struct to decode into.
-func Scalar(doc []byte, path string) (text string, ok bool) {
-	root, _, err := parse(doc)
-	if err != nil || root == nil {
-		return "", false
-	}
-	_, n := find(root, path)
+// Line is the line of the file on which the value at a path stands, or of the
+// nearest value above it.
+func (doc *Document) Line(path string) int {
+	line, _ := findIn(doc.root, path)
+	return doc.first + line - 1
+}
+
+// Scalar is the text of the scalar at a path.
+func (doc *Document) Scalar(path string) (text string, ok bool) {
+	_, n := findIn(doc.root, path)
 	if n == nil || n.Kind != yaml.ScalarNode {
 		return "", false
 	}
 	return n.Value, true
+}
+
+// findIn is find for a document that may be empty.
+func findIn(root *yaml.Node, path string) (line int, found *yaml.Node) {
+	if root == nil {
+		return 1, nil
+	}
+	return find(root, path)
 }
 
 // find follows a path as far as it leads.

@@ -82,29 +82,45 @@ func lines(errs []error) string {
 // begins. The error is a *multierror.Error of *Problem with all problems; into
 // is then filled as far as possible.
 func Decode(file string, firstLine int, doc []byte, into any) error {
-	return Join(Problems(file, firstLine, doc, into))
+	return Join(Parse(file, firstLine, doc).Decode(into))
 }
 
-// Problems is [Decode] for a caller that has problems of its own to add: it
-// returns them before they are made one error.
-func Problems(file string, firstLine int, doc []byte, into any) []*Problem {
-	d := &decoder{file: file, first: firstLine, fields: map[reflect.Type]*fields{}}
-	target := reflect.ValueOf(into)
-	if target.Kind() != reflect.Pointer || target.IsNil() {
-		d.add(0, "", "cannot decode into %T, expected a pointer", into)
-		return d.problems
-	}
+// Document is one YAML document, parsed, for a reader that must look at it before
+// it knows which struct to decode into, or that has problems of its own to add.
+type Document struct {
+	file   string
+	first  int
+	root   *yaml.Node // nil for an empty document and for one that is not YAML
+	second int        // the line of a second document, 0 if there is none
+	syntax *Problem
+}
+
+// Parse reads a document as [Decode] does. It has no error: Decode tells it.
+func Parse(file string, firstLine int, doc []byte) *Document {
 	root, second, err := parse(doc)
+	d := &Document{file: file, first: firstLine, root: root, second: second}
+	if err != nil {
+		d.syntax = syntaxProblem(file, firstLine, doc, err)
+	}
+	return d
+}
+
+// Decode fills the value that into points to and returns all problems.
+func (doc *Document) Decode(into any) []*Problem {
+	d := &decoder{file: doc.file, first: doc.first, fields: map[reflect.Type]*fields{}}
+	target := reflect.ValueOf(into)
 	switch {
-	case err != nil:
-		d.problems = append(d.problems, syntaxProblem(file, firstLine, doc, err))
-	case root == nil:
+	case target.Kind() != reflect.Pointer || target.IsNil():
+		d.add(0, "", "cannot decode into %T, expected a pointer", into)
+	case doc.syntax != nil:
+		d.problems = append(d.problems, doc.syntax)
+	case doc.root == nil:
 		d.add(1, "", "empty document, expected %s", d.expectedFields(target.Type()))
 	default:
-		d.value(root, "", target.Elem(), limits{})
+		d.value(doc.root, "", target.Elem(), limits{})
 	}
-	if second > 0 {
-		d.add(second, "", "a second document begins here, expected one")
+	if doc.second > 0 {
+		d.add(doc.second, "", "a second document begins here, expected one")
 	}
 	return d.problems
 }
@@ -155,19 +171,45 @@ func isEmpty(n *yaml.Node) bool {
 
 // syntaxProblem says where yaml.v3 stopped to understand the document.
 func syntaxProblem(file string, firstLine int, doc []byte, err error) *Problem {
-	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	line := 1
+	line, message := cutLine(err)
+	if at := firstUnreadable(doc); at >= 0 {
+		line, message = 1+bytes.Count(doc[:at], []byte("\n")), "text that is not UTF-8, or a control character"
+	} else {
+		line = offendingLine(doc, line, message)
+	}
+	return &Problem{File: file, Line: firstLine + line - 1, Message: "not YAML: " + message}
+}
+
+// cutLine takes the line out of a message of yaml.v3; it leaves out the first.
+func cutLine(err error) (line int, message string) {
+	message = strings.TrimPrefix(err.Error(), "yaml: ")
 	if rest, ok := strings.CutPrefix(message, "line "); ok {
 		if number, text, ok := strings.Cut(rest, ": "); ok {
 			if n, err := strconv.Atoi(number); err == nil {
-				line, message = n, text
+				return max(n, 1), text
 			}
 		}
 	}
-	if at := firstUnreadable(doc); at >= 0 {
-		line, message = 1+bytes.Count(doc[:at], []byte("\n")), "text that is not UTF-8, or a control character"
+	return 1, message
+}
+
+// offendingLine corrects the line that yaml.v3 names, which may be the one before
+// the fault or the one where the value with the fault begins: it is the last line
+// of the shortest beginning of the document that has the same fault.
+func offendingLine(doc []byte, line int, message string) int {
+	end, n := 0, 0
+	for text := range bytes.Lines(doc) {
+		end += len(text)
+		if n++; n < line-1 || n > line+3 {
+			continue
+		}
+		if _, _, err := parse(doc[:end]); err != nil {
+			if _, same := cutLine(err); same == message {
+				return n
+			}
+		}
 	}
-	return &Problem{File: file, Line: firstLine + line - 1, Message: "not YAML: " + message}
+	return line
 }
 
 // firstUnreadable finds the byte that YAML does not allow anywhere, since yaml.v3

@@ -1,0 +1,120 @@
+package state
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-multierror"
+
+	"weft/state/strict"
+)
+
+// Every testdata/invalid-*.yaml is refused with exactly the message beside it.
+func TestDecodeInvalid(t *testing.T) {
+	files, err := filepath.Glob("testdata/invalid-*.yaml")
+	if err != nil || len(files) < 50 {
+		t.Fatalf("found %d files, %v", len(files), err)
+	}
+	for _, path := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".yaml"), func(t *testing.T) {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := Decode("state.yaml", data)
+			if err == nil || s != nil {
+				t.Fatalf("got %v %v, want it refused", s, err)
+			}
+			golden := strings.TrimSuffix(path, ".yaml") + ".txt"
+			if *update {
+				if err := os.WriteFile(golden, []byte(err.Error()+"\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, _ := os.ReadFile(golden)
+			if diff := cmp.Diff(string(want), err.Error()+"\n"); diff != "" {
+				t.Errorf("message (-want +got):\n%s", diff)
+			}
+			isMultierror(t, err)
+		})
+	}
+}
+
+func isMultierror(t *testing.T, err error) {
+	t.Helper()
+	all, ok := err.(*multierror.Error)
+	if !ok {
+		t.Fatalf("got a %T, want a *multierror.Error", err)
+	}
+	for _, err := range all.Errors {
+		var p *strict.Problem
+		if !errors.As(err, &p) || p.Line == 0 {
+			t.Errorf("got %#v, want a *strict.Problem with a line", err)
+		}
+	}
+}
+
+// A file that stops at any byte is refused, or says the same as the whole: only
+// a last line that the encoder wrote for nothing could be missing.
+func TestDecodeCutAnywhere(t *testing.T) {
+	data, err := Encode(example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range len(data) {
+		if _, err := Decode("state.yaml", data[:n]); err == nil {
+			t.Errorf("cut after %d of %d bytes, it is taken:\n%s", n, len(data), data[:n])
+		}
+	}
+}
+
+// What people write by hand in another form means the same.
+func TestDecodeByHand(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "by-hand.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Decode("by-hand.yaml", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(example(), got, options); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	crlf, err := Decode("by-hand.yaml", bytes.ReplaceAll(data, []byte("\n"), []byte("\r\n")))
+	if diff := cmp.Diff(got, crlf, options); err != nil || diff != "" {
+		t.Errorf("with CRLF: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// Documents that did not change come back as the same pointers, also after a file
+// that was refused, and whatever else moved.
+func TestDecoderKeepsPointers(t *testing.T) {
+	s := large(100, 3)
+	var d Decoder
+	first := must[*State](t)(d.Decode("f", must[[]byte](t)(Encode(s))))
+	if _, err := d.Decode("f", []byte("broken\n")); err == nil {
+		t.Fatal("broken file taken")
+	}
+	next := changed(s, 42)
+	next.ServicePorts = append(next.ServicePorts[:10:10], next.ServicePorts[11:]...)
+	second := must[*State](t)(d.Decode("f", must[[]byte](t)(Encode(next))))
+	if diff := cmp.Diff(next, second, options); diff != "" {
+		t.Fatalf("(-want +got):\n%s", diff)
+	}
+	before := map[documentKey]*ServicePort{}
+	for _, p := range first.ServicePorts {
+		before[keyOf(p)] = p
+	}
+	for i, p := range second.ServicePorts {
+		same := before[keyOf(p)] == p
+		if isChanged := keyOf(p) == keyOf(s.ServicePorts[42]); same == isChanged {
+			t.Errorf("ServicePort %d %s: same pointer %t", i, p.ID(), same)
+		}
+	}
+}
