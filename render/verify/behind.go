@@ -143,9 +143,9 @@ func (c *checker) isMasquerade(s sourceNAT) bool {
 // conditions are a leaf's on free variables and on the question.
 func (w *walker) conditions(l *leaf) []string {
 	var c cell
-	for v, d := range l.env {
-		if d != nil && w.vars[v].kind != drawn && !d.equal(w.vars[v].dom) {
-			c = append(c, part{int16(v), d})
+	for _, p := range l.env {
+		if !p.in.equal(w.vars[p.variable].dom) {
+			c = append(c, p)
 		}
 	}
 	return c.conditions(w)

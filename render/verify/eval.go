@@ -146,15 +146,15 @@ func (w *walker) byteorder(p *path, e *nfnl.Byteorder) bool {
 }
 
 // number makes a variable for a number in [offset, offset+modulus).
-func (w *walker) number(name string, modulus, offset uint32) int16 {
+func (w *walker) number(name string, modulus, offset uint32) int32 {
 	first := small(uint64(offset))
 	last := small(uint64(offset) + uint64(modulus) - 1)
 	return w.draw(variable{name: name, width: 4, kind: drawn, dom: domain{{first, last}}, modulus: uint64(modulus)})
 }
 
 // storeDrawn loads a drawn number and records that it was drawn.
-func (p *path) storeDrawn(w *walker, offset int, v int16) {
-	if int(v) >= len(p.env) || p.env[v] == nil {
+func (p *path) storeDrawn(w *walker, offset int, v int32) {
+	if narrowed(p.env, v) == nil {
 		p.narrow(v, w.vars[v].dom)
 	}
 	p.storeVariable(w, offset, v, true)

@@ -167,7 +167,7 @@ func where(e *nfnl.Payload) string {
 func (w *walker) headerByte(p *path, base, at uint32) (symbol, bool) {
 	type field struct {
 		at, len  uint32
-		variable int16
+		variable int32
 	}
 	var fields [3]field
 	switch {
@@ -246,9 +246,9 @@ func (w *walker) ctTuple(p *path, e *nfnl.Ct, at int) bool {
 		p.nextRule() // of another family: the rule breaks off
 		return true
 	}
-	sides := [2][2]int16{{varSaddr, varSport}, w.orig}
+	sides := [2][2]int32{{varSaddr, varSport}, w.orig}
 	if e.Direction == 1 {
-		sides = [2][2]int16{p.fields, {varSaddr, varSport}}
+		sides = [2][2]int32{p.fields, {varSaddr, varSport}}
 	}
 	side := sides[1]
 	if source {

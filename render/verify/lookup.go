@@ -282,6 +282,7 @@ type candidate struct {
 
 // candidates are the elements that are possible for the path.
 func (w *walker) candidates(p *path, s *set, region []symbol) ([]candidate, string) {
+	w.steps += len(s.elements) / valuesPerStep
 	var list []candidate
 	add := func(i int, c condition) string {
 		if c.reason == "" && !c.never && w.possible(p, c) {
@@ -328,7 +329,7 @@ func (w *walker) member(p *path, s *set, region []symbol) (condition, bool) {
 		return certain(false), true
 	}
 	var spans []span
-	v := int16(0)
+	v := int32(0)
 	for _, c := range list {
 		if len(c.parts) != 1 || v != 0 && c.parts[0].variable != v {
 			return condition{}, false
@@ -359,8 +360,8 @@ func (w *walker) each(p *path, e *nfnl.Lookup, s *set, region []symbol) bool {
 	return w.resume(p)
 }
 
-func oneVariable(list []candidate) (int16, bool) {
-	v := int16(0)
+func oneVariable(list []candidate) (int32, bool) {
+	v := int32(0)
 	for _, c := range list {
 		if len(c.parts) != 1 || v != 0 && c.parts[0].variable != v {
 			return 0, false
@@ -371,7 +372,7 @@ func oneVariable(list []candidate) (int16, bool) {
 }
 
 // peel splits over one variable: its domain is cut once, not once per element.
-func (w *walker) peel(p *path, e *nfnl.Lookup, s *set, list []candidate, v int16) []*path {
+func (w *walker) peel(p *path, e *nfnl.Lookup, s *set, list []candidate, v int32) []*path {
 	d := p.domain(w, v)
 	var taken []span
 	for _, c := range list {

@@ -88,7 +88,7 @@ func (w *walker) translate(p *path, to netip.AddrPort) bool {
 		a, b := w.vars[varDaddr], w.vars[varDport]
 		a.kind, a.dom = target, only(bigEndian(to.Addr().AsSlice()))
 		b.kind, b.dom = target, only(small(uint64(to.Port())))
-		p.fields = [2]int16{w.draw(a), w.draw(b)}
+		p.fields = [2]int32{w.draw(a), w.draw(b)}
 	}
 	return w.accepted(p)
 }

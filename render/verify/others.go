@@ -103,7 +103,7 @@ func (c *checker) other(w *walker, l *leaf, hook Hook, what string) bool {
 
 // single names the port, protocol and address where the leaf has only one.
 func (s *Subject) single(w *walker, l *leaf) {
-	get := func(v int16) (num, bool) {
+	get := func(v int32) (num, bool) {
 		if d := l.domain(v); d != nil {
 			return d.single()
 		}

@@ -32,7 +32,7 @@ type variable struct {
 
 // The variables that every walk has; 0 marks constants.
 const (
-	varDaddr int16 = 1 + iota
+	varDaddr int32 = 1 + iota
 	varSaddr
 	varProto
 	varDport
@@ -108,9 +108,9 @@ type path struct {
 	stack []frame
 
 	regs [64]symbol
-	// env narrows variables; nil is the variable's first domain.
-	env    []domain
-	fields [2]int16 // the variables of the current daddr and dport
+	// env narrows variables; one that is not in it has its first domain.
+	env    []part
+	fields [2]int32 // the variables of the current daddr and dport
 	mark   [4]symbol
 	ctMark [4]symbol
 
@@ -130,18 +130,31 @@ type sourceNAT struct {
 	to         netip.Addr
 }
 
-func (p *path) domain(w *walker, v int16) domain {
-	if int(v) < len(p.env) && p.env[v] != nil {
-		return p.env[v]
+func (p *path) domain(w *walker, v int32) domain {
+	if d := narrowed(p.env, v); d != nil {
+		return d
 	}
 	return w.vars[v].dom
 }
 
-func (p *path) narrow(v int16, d domain) {
-	for int(v) >= len(p.env) {
-		p.env = append(p.env, nil)
+// narrowed looks from the end: what was drawn last is asked for most.
+func narrowed(env []part, v int32) domain {
+	for i := len(env) - 1; i >= 0; i-- {
+		if env[i].variable == v {
+			return env[i].in
+		}
 	}
-	p.env[v] = d
+	return nil
+}
+
+func (p *path) narrow(v int32, d domain) {
+	for i := len(p.env) - 1; i >= 0; i-- {
+		if p.env[i].variable == v {
+			p.env[i].in = d
+			return
+		}
+	}
+	p.env = append(p.env, part{v, d})
 }
 
 // resolve makes a constant of a byte whose variable has only one value left.
@@ -180,7 +193,7 @@ func (p *path) storeBytes(offset int, b []byte) {
 }
 
 // storeVariable loads a variable in network order, or in the host's.
-func (p *path) storeVariable(w *walker, offset int, v int16, host bool) {
+func (p *path) storeVariable(w *walker, offset int, v int32, host bool) {
 	width := w.vars[v].width
 	for i := range width {
 		at := i

@@ -260,3 +260,5 @@ func TestShapesAreProven(t *testing.T) {
 		}
 	}
 }
+
+func writeFile(file, text string) error { return os.WriteFile(file, []byte(text), 0o600) }

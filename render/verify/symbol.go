@@ -12,7 +12,7 @@ import (
 // loading and comparing moves or masks bytes: byte order, concatenation, host
 // addresses cut to their prefix.
 type symbol struct {
-	variable        int16
+	variable        int32
 	index, and, xor uint8
 }
 
@@ -40,7 +40,7 @@ func littleEndian() bool {
 
 // part demands that a variable is in a domain.
 type part struct {
-	variable int16
+	variable int32
 	in       domain
 }
 
@@ -72,7 +72,7 @@ func constants(region []symbol, buf []byte) ([]byte, bool) {
 // equals is the condition that a region has the given bytes.
 func (w *walker) equals(p *path, region []symbol, want []byte) condition {
 	type bit struct {
-		variable    int16
+		variable    int32
 		mask, value num
 	}
 	var found [8]bit
@@ -123,14 +123,14 @@ func (w *walker) equals(p *path, region []symbol, want []byte) condition {
 // bits is the domain of variable & mask == value. A mask that is a prefix is a
 // range. Another one on a wide free variable becomes a variable of its own, for
 // what is under the mask: that admits more packets than there are, never fewer.
-func (w *walker) bits(p *path, variable int16, mask, value num) (int16, domain, bool) {
+func (w *walker) bits(p *path, variable int32, mask, value num) (int32, domain, bool) {
 	v := &w.vars[variable]
 	all := ones(v.width)
 	rest := all.and(mask.not())
 	if rest.and(rest.inc()).zero() {
 		return variable, domain{{value, value.or(rest)}}, true
 	}
-	if in, ok := p.domain(w, variable).filter(func(n num) bool { return n.and(mask) == value }); ok {
+	if in, ok := w.filter(p, variable, func(n num) bool { return n.and(mask) == value }); ok {
 		return variable, in, true
 	}
 	if v.kind != free {
@@ -165,7 +165,7 @@ func (w *walker) atMost(p *path, region []symbol, limit []byte) condition {
 
 // prefixAtMost solves the usual case: the region is the variable from its
 // highest byte on, whole, then constants.
-func (w *walker) prefixAtMost(v int16, region []symbol, limit []byte) (domain, bool) {
+func (w *walker) prefixAtMost(v int32, region []symbol, limit []byte) (domain, bool) {
 	width := w.vars[v].width
 	n := 0
 	for n < len(region) && n < int(width) && region[n] == (symbol{v, uint8(n), 0xff, 0}) {
@@ -196,8 +196,20 @@ func (w *walker) prefixAtMost(v int16, region []symbol, limit []byte) (domain, b
 	return domain{{num{}, bound.shl(shift).or(ones(width - uint8(n)))}}, true
 }
 
+// filter asks value by value, which counts against the walk's limit.
+func (w *walker) filter(p *path, v int32, keep func(num) bool) (domain, bool) {
+	d := p.domain(w, v)
+	if n, ok := d.count(); ok && n <= smallDomain {
+		w.steps += int(n) / valuesPerStep
+	}
+	return d.filter(keep)
+}
+
+// valuesPerStep is how many values are as much work as one step.
+const valuesPerStep = 8
+
 // filtered asks value by value: for regions over one variable with few values.
-func (w *walker) filtered(p *path, v int16, region []symbol, keep func([]byte) bool) condition {
+func (w *walker) filtered(p *path, v int32, region []symbol, keep func([]byte) bool) condition {
 	for _, s := range region {
 		if !s.isConst() && s.variable != v {
 			return cannotTell("comparison of several fields at once")
@@ -205,7 +217,7 @@ func (w *walker) filtered(p *path, v int16, region []symbol, keep func([]byte) b
 	}
 	width := w.vars[v].width
 	buf := make([]byte, len(region))
-	in, ok := p.domain(w, v).filter(func(n num) bool {
+	in, ok := w.filter(p, v, func(n num) bool {
 		for i, s := range region {
 			buf[i] = s.xor
 			if s.variable == v {

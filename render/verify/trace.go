@@ -179,6 +179,10 @@ type question struct {
 	mark, ctMark               []byte
 }
 
+// maxGivenUp is how often a walker finds out that there are too many ways before
+// it takes that for granted: a report that cannot be ok should not take minutes.
+const maxGivenUp = 4
+
 // ask walks the rules. A walker can be asked again, which lets go of the leaves
 // of the last question.
 func (w *walker) ask(rs *Ruleset, q question) {
@@ -191,9 +195,9 @@ func (w *walker) ask(rs *Ruleset, q question) {
 	}
 	w.reset()
 	w.rs, w.hook, w.v6, w.local, w.status = rs, q.hook, q.v6, q.local, q.status
-	w.orig = [2]int16{varDaddr, varDport}
+	w.orig = [2]int32{varDaddr, varDport}
 	if q.translated {
-		w.orig = [2]int16{varOrigDaddr, varOrigDport}
+		w.orig = [2]int32{varOrigDaddr, varOrigDport}
 	}
 	w.bases = rs.bases(q.hook, q.v6)
 	w.vars = append(w.vars,
@@ -206,7 +210,15 @@ func (w *walker) ask(rs *Ruleset, q question) {
 		variable{name: "original destination", width: width, kind: target, dom: q.origDaddr},
 		variable{name: "original port", width: 2, kind: target, dom: q.origDport},
 	)
-	p := (&path{fields: [2]int16{varDaddr, varDport}}).clone(w)
+	w.limit = maxManySteps
+	if _, one := q.dport.single(); one {
+		w.limit = maxSteps
+	}
+	if w.gaveUp > maxGivenUp {
+		w.giveUp()
+		return
+	}
+	p := (&path{fields: [2]int32{varDaddr, varDport}}).clone(w)
 	w.markOf(&p.mark, q.mark, key{kind: keyMeta, a: metaMark}, "mark")
 	w.markOf(&p.ctMark, q.ctMark, key{kind: keyCt, a: ctMark}, "ct mark")
 	w.run(p)
@@ -271,16 +283,30 @@ func sameEnd(a, b End) bool {
 // cell is one value range of each free variable that any leaf depends on.
 type cell []part
 
-const maxCells = 256
+const (
+	maxCells = 256
+	// maxNarrowed limits the leaves with conditions, each of which is compared with
+	// each cell.
+	maxNarrowed = 4096
+)
 
 // cells cuts the space of free variables so that no leaf covers a cell in part.
 func (w *walker) cells() ([]cell, bool) {
 	cells := []cell{nil}
+	narrowed := 0
+	for i := range w.leaves {
+		if w.leaves[i].env != nil {
+			narrowed++
+		}
+	}
+	if narrowed > maxNarrowed {
+		return nil, false
+	}
 	for v := range w.vars {
 		if w.vars[v].kind != free {
 			continue
 		}
-		atoms := w.atoms(int16(v))
+		atoms := w.atoms(int32(v))
 		if len(atoms) < 2 {
 			continue
 		}
@@ -290,7 +316,7 @@ func (w *walker) cells() ([]cell, bool) {
 		var next []cell
 		for _, c := range cells {
 			for _, a := range atoms {
-				next = append(next, append(slices.Clip(slices.Clone(c)), part{int16(v), a}))
+				next = append(next, append(slices.Clip(slices.Clone(c)), part{int32(v), a}))
 			}
 		}
 		cells = next
@@ -299,7 +325,7 @@ func (w *walker) cells() ([]cell, bool) {
 }
 
 // atoms are the finest ranges of a variable that the leaves tell apart.
-func (w *walker) atoms(v int16) []domain {
+func (w *walker) atoms(v int32) []domain {
 	atoms := []domain{w.vars[v].dom}
 	for i := range w.leaves {
 		d := w.leaves[i].domain(v)
@@ -321,12 +347,7 @@ func (w *walker) atoms(v int16) []domain {
 	return atoms
 }
 
-func (l *leaf) domain(v int16) domain {
-	if int(v) < len(l.env) {
-		return l.env[v]
-	}
-	return nil
-}
+func (l *leaf) domain(v int32) domain { return narrowed(l.env, v) }
 
 func (c cell) conditions(w *walker) []string {
 	var list []string
@@ -338,7 +359,7 @@ func (c cell) conditions(w *walker) []string {
 }
 
 // text is a value of a variable as a person writes it.
-func (w *walker) text(v int16, n num) string {
+func (w *walker) text(v int32, n num) string {
 	switch v {
 	case varDaddr, varSaddr, varOrigDaddr:
 		return w.toAddr(n).String()

@@ -3,15 +3,20 @@ package verify
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"weft/render/verify/nfnl"
 )
 
-// Limits of one walk. Rules that need more are reported as unknown.
+// Limits of one walk. Rules that need more cannot be told: a condition on a free
+// variable may double the paths, so a few dozen of them one after the other are
+// too many.
 const (
-	maxSteps   = 4 << 20
-	maxPending = 1 << 16
+	// maxSteps is enough for one packet to ten thousand endpoints, maxManySteps for
+	// all NodePorts at once.
+	maxSteps     = 1 << 17
+	maxManySteps = 1 << 20
+	maxPending   = 1 << 16
+	maxVariables = 1 << 18
 	// maxJumps is NFT_JUMP_STACK_SIZE.
 	maxJumps = 16
 )
@@ -35,7 +40,7 @@ type leaf struct {
 	weight Fraction
 	// modulus is the largest number of slots drawn from on the way; 0 is none.
 	modulus uint64
-	env     []domain
+	env     []part // of what was not drawn
 	reason  string
 	// priority is that of the chain that translated.
 	priority     int32
@@ -50,41 +55,43 @@ type walker struct {
 	v6     bool
 	local  bool // the destination is an address of this host
 	status uint32
-	orig   [2]int16 // the variables of the original daddr and dport
+	orig   [2]int32 // the variables of the original daddr and dport
 
 	bases  []*chain
 	vars   []variable
-	keys   map[key]int16
+	keys   map[key]int32
 	hashes map[string]hashed
 
 	pending   []*path
 	discarded []*path
 	steps     int
+	limit     int
+	gaveUp    int
 	leaves    []leaf
 }
 
 // hashed is a hash that was already computed on the way: the same hash of the
 // same bytes is the same number.
 type hashed struct {
-	variable        int16
+	variable        int32
 	modulus, offset uint32
 }
 
-func (w *walker) variable(k key, name string, width uint8, kind kind) int16 {
+func (w *walker) variable(k key, name string, width uint8, kind kind) int32 {
 	if v, ok := w.keys[k]; ok {
 		return v
 	}
 	if w.keys == nil {
-		w.keys = map[key]int16{}
+		w.keys = map[key]int32{}
 	}
 	v := w.draw(variable{name: name, width: width, kind: kind, dom: full(width)})
 	w.keys[k] = v
 	return v
 }
 
-func (w *walker) draw(v variable) int16 {
+func (w *walker) draw(v variable) int32 {
 	w.vars = append(w.vars, v)
-	return int16(len(w.vars) - 1)
+	return int32(len(w.vars) - 1)
 }
 
 // run walks from p on, and everything that splits off, until nothing is left.
@@ -97,7 +104,20 @@ func (w *walker) run(p *path) {
 		for w.step(p) {
 		}
 		w.discarded = append(w.discarded, p)
+		if w.exhausted() {
+			w.giveUp()
+		}
 	}
+}
+
+func (w *walker) exhausted() bool {
+	return w.steps > w.limit || len(w.pending) > maxPending || len(w.vars) > maxVariables
+}
+
+// giveUp replaces everything that was found by one end that cannot be told.
+func (w *walker) giveUp() {
+	w.pending, w.gaveUp = w.pending[:0], w.gaveUp+1
+	w.leaves = append(w.leaves[:0], leaf{kind: leafUnknown, reason: "too many ways through the rules", weight: NewFraction(1, 1)})
 }
 
 // push lets a path go on later.
@@ -124,8 +144,8 @@ func (w *walker) enter(p *path, i int) {
 // step runs one expression; false ends this turn of the path.
 func (w *walker) step(p *path) bool {
 	w.steps++
-	if w.steps > maxSteps || len(w.pending) > maxPending || len(w.vars) > 1<<14 {
-		return w.unknown(p, "too many ways through the rules")
+	if w.exhausted() {
+		return false
 	}
 	if p.rule >= len(p.chain.rules) {
 		return w.endOfChain(p)
@@ -245,18 +265,15 @@ func (w *walker) finish(p *path) {
 func (w *walker) emit(p *path, l leaf) {
 	l.trail, l.source, l.priority, l.mark, l.ctMark = p.trail, p.source, p.priority, p.mark, p.ctMark
 	l.weight = Fraction{num: 1, den: 1}
-	narrowed := false
-	for v, d := range p.env {
-		if d == nil || w.vars[v].kind != drawn {
-			narrowed = narrowed || d != nil
+	for _, e := range p.env {
+		v := &w.vars[e.variable]
+		if v.kind != drawn {
+			l.env = append(l.env, e)
 			continue
 		}
-		n, _ := d.count()
-		l.weight = l.weight.mul(NewFraction(n, w.vars[v].modulus))
-		l.modulus = max(l.modulus, w.vars[v].modulus)
-	}
-	if narrowed {
-		l.env = slices.Clone(p.env)
+		n, _ := e.in.count()
+		l.weight = l.weight.mul(NewFraction(n, v.modulus))
+		l.modulus = max(l.modulus, v.modulus)
 	}
 	w.leaves = append(w.leaves, l)
 }
