@@ -102,7 +102,7 @@ func (p *program) explainKernel(rs *verify.Ruleset, sp *state.ServicePort, addre
 			fmt.Fprintf(p.stdout, "    when %s:\n", strings.Join(class.Conditions, " and "))
 		}
 		for _, end := range class.Ends {
-			fmt.Fprintf(p.stdout, "    %6.4g%%  %s\n", end.Fraction.Float()*100, end)
+			fmt.Fprintf(p.stdout, "    %s\n", end)
 			for _, step := range end.Path() {
 				fmt.Fprintf(p.stdout, "             %s chain %s, handle %d: %s\n", step.Table, step.Chain, step.Handle, step.Verdict)
 			}

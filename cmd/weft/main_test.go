@@ -139,3 +139,28 @@ func generated(t *testing.T, readme string) string {
 	}
 	return before + "<!-- config -->\n" + table + "<!-- /config -->" + after
 }
+
+// TestExampleConfigs checks each configuration under examples, and the one that
+// the README shows.
+func TestExampleConfigs(t *testing.T) {
+	paths, err := filepath.Glob("../../examples/config/*.yaml")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no example configurations: %v", err)
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(readme), "```yaml\n")
+	block, _, _ = strings.Cut(block, "```")
+	shown := filepath.Join(t.TempDir(), "readme.yaml")
+	if err := os.WriteFile(shown, []byte(block), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(paths, shown) {
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), []string{"config", "check", "--config", path}, nil, &stdout, &stderr); code != 0 {
+			t.Errorf("%s: exit code %d: %s", path, code, &stderr)
+		}
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"strconv"
 	"strings"
 
 	"weft/state"
@@ -259,7 +258,7 @@ func misweighed(class Class, wanted []state.Endpoint, slots uint64) (string, End
 func shares(wanted []state.Endpoint) string {
 	var parts []string
 	for _, e := range wanted {
-		parts = append(parts, strconv.FormatFloat(e.Share, 'g', -1, 64)+" "+e.AddrPort().String())
+		parts = append(parts, percent(e.Share)+" "+e.AddrPort().String())
 	}
 	return strings.Join(parts, ", ")
 }

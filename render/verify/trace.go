@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"weft/state"
@@ -69,7 +70,7 @@ func (e End) Path() []Step {
 
 // String is the end in words.
 func (e End) String() string {
-	s := e.Fraction.String() + " "
+	s := percent(e.Fraction.Float()) + " "
 	switch e.Kind {
 	case Through:
 		s += "falls through"
@@ -87,6 +88,9 @@ func (e End) String() string {
 	}
 	return s
 }
+
+// percent is a share as people read it.
+func percent(share float64) string { return strconv.FormatFloat(share*100, 'g', 6, 64) + "%" }
 
 // Class is packets that meet the same conditions on what the state says nothing
 // about (the source, interfaces, marks).

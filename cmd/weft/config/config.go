@@ -179,13 +179,14 @@ func (c *Config) resolve(folder string) {
 // checkFile looks at the values that the decoder has no rules for.
 func (c *Config) checkFile(file string, data []byte, top map[string]any) error {
 	var problems []*strict.Problem
+	doc := strict.Parse(file, 1, data)
 	for _, k := range Keys() {
 		if _, ok := top[k.Name]; k.set == nil || !ok {
 			continue
 		}
-		value, _ := strict.Scalar(data, k.Name)
+		value, _ := doc.Scalar(k.Name)
 		if err := k.set(&Config{}, value); err != nil {
-			problems = append(problems, &strict.Problem{File: file, Line: strict.Line(data, 1, k.Name), Message: err.Error()})
+			problems = append(problems, &strict.Problem{File: file, Line: doc.Line(k.Name), Message: err.Error()})
 		}
 	}
 	return strict.Join(problems)
