@@ -38,6 +38,8 @@ type Runner struct {
 	Path string
 	// Timeout of a run; 0 is [DefaultTimeout].
 	Timeout time.Duration
+	// Own learns which transactions these runs send; it may be nil.
+	Own *Own
 }
 
 // ErrNoTable is what a listing of a table that does not exist matches.
@@ -106,7 +108,11 @@ func (r Runner) run(ctx context.Context, stdin string, args ...string) (string, 
 	cmd.WaitDelay = time.Second
 	var stdout, stderr bounded
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err = cmd.Run()
+	err = r.Own.start(func() (int, error) { return pid(cmd, cmd.Start()) })
+	if err == nil {
+		err = cmd.Wait()
+		r.Own.ended(cmd.Process.Pid)
+	}
 	if err == nil {
 		return stdout.String(), nil
 	}
@@ -114,6 +120,13 @@ func (r Runner) run(ctx context.Context, stdin string, args ...string) (string, 
 		return "", fmt.Errorf("nft %s: ended after %s: %w", strings.Join(args, " "), timeout, ctx.Err())
 	}
 	return "", newError(args, stderr.String(), err)
+}
+
+func pid(cmd *exec.Cmd, started error) (int, error) {
+	if started != nil {
+		return 0, started
+	}
+	return cmd.Process.Pid, nil
 }
 
 func (r Runner) find() (string, error) {

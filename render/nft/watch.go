@@ -1,0 +1,162 @@
+package nft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"weft/render/verify/nfnl"
+)
+
+const (
+	// notifications is the multicast group of nf_tables (NFNLGRP_NFTABLES).
+	notifications = 7
+	// queueSize holds what a transaction of the largest tables sends at once, in
+	// bytes. It is a limit: the kernel takes memory for what waits alone.
+	queueSize = 64 << 20
+)
+
+// Subscription hears of every transaction that touches the tables with a name,
+// in the families ip, ip6 and inet.
+//
+// It hears of those of all other tables as well, since the kernel has one group
+// for all, and drops them after a look at the table's name. The kernel sends
+// the changes of a transaction one after the other and then its generation; no
+// other transaction comes between.
+type Subscription struct {
+	socket *socket
+	heard  collector
+}
+
+// Subscribe opens a subscription in the network namespace of the calling
+// thread. Whatever happens after its return is told by [Subscription.Run], so
+// subscribe first and read the ruleset then. own may be nil: then no event is
+// weft's own.
+func Subscribe(table string, own *Own) (*Subscription, error) {
+	return subscribe(table, own, queueSize)
+}
+
+func subscribe(table string, own *Own, queue int) (*Subscription, error) {
+	s, err := openSocket()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.subscribe(notifications, queue); err != nil {
+		return nil, errors.Join(fmt.Errorf("subscribe to nf_tables: %w", err), s.Close())
+	}
+	return &Subscription{socket: s, heard: collector{table: []byte(table), own: own}}, nil
+}
+
+// Run calls changed with each event, own ones included, until the context ends
+// or the subscription is closed; both are no error. It may be called once. What
+// comes while changed runs waits in the kernel, up to 64 MiB; beyond that an
+// event says that something was lost, and the subscription goes on. That calls
+// for a proof, not for a load, which could be what overflowed it.
+func (s *Subscription) Run(ctx context.Context, changed func(Event)) error {
+	defer s.socket.until(ctx)()
+	for {
+		datagram, err := s.socket.receive()
+		switch {
+		case ctx.Err() != nil || errors.Is(err, os.ErrClosed):
+			return nil
+		case errors.Is(err, unix.ENOBUFS):
+			err = s.lost(changed)
+		case err == nil && s.heard.take(datagram, changed) != nil:
+			err = s.lost(changed)
+		}
+		if err != nil {
+			return fmt.Errorf("receive notifications of nf_tables: %w", err)
+		}
+	}
+}
+
+// lost starts over with an empty queue, so that all that is not heard of was
+// before the event that says so.
+func (s *Subscription) lost(changed func(Event)) error {
+	if err := s.socket.drain(); err != nil {
+		return err
+	}
+	s.heard.clear()
+	changed(Event{Lost: true})
+	return nil
+}
+
+// Close ends the subscription.
+func (s *Subscription) Close() error { return s.socket.Close() }
+
+// collector makes events out of notifications.
+type collector struct {
+	table   []byte
+	own     *Own
+	pending []Change
+	more    int
+}
+
+func (c *collector) clear() { c.pending, c.more = nil, 0 }
+
+// take reads a datagram. An error means that what was in it is not known.
+func (c *collector) take(datagram []byte, changed func(Event)) error {
+	for len(datagram) > 0 {
+		m, rest, err := cut(datagram)
+		if err != nil {
+			return err
+		}
+		datagram = rest
+		switch {
+		case m.subsystem() != unix.NFNL_SUBSYS_NFTABLES:
+		case m.kind() == unix.NFT_MSG_NEWGEN:
+			c.committed(m, changed)
+		case c.ours(m):
+			c.note(m, changed)
+		}
+	}
+	return nil
+}
+
+var families = []nfnl.Family{nfnl.IPv4, nfnl.IPv6, nfnl.INet}
+
+// ours looks at nothing but the table's name, which all messages have as their
+// attribute 1.
+func (c *collector) ours(m message) bool {
+	name := m.attribute(attrTable)
+	n := len(c.table)
+	return len(name) >= n && string(name[:n]) == string(c.table) && (len(name) == n || name[n] == 0) &&
+		slices.Contains(families, m.family())
+}
+
+// note keeps a change until its transaction is over. One that no socket sent is
+// of no transaction.
+func (c *collector) note(m message, changed func(Event)) {
+	if m.port == 0 {
+		changed(Event{Expired: true, Changes: changes(m, maxChanges)})
+		return
+	}
+	n := count(m)
+	list := changes(m, maxChanges-len(c.pending))
+	c.pending = append(c.pending, list...)
+	c.more += n - len(list)
+}
+
+// committed is the end of a transaction, ours or not.
+func (c *collector) committed(m message, changed func(Event)) {
+	if len(c.pending) == 0 && c.more == 0 {
+		return
+	}
+	e := Event{
+		Generation: uint32(number(m.attribute(unix.NFTA_GEN_ID))),
+		Process: Process{
+			ID:   uint32(number(m.attribute(unix.NFTA_GEN_PROC_PID))),
+			Name: text(m.attribute(unix.NFTA_GEN_PROC_NAME)),
+			Port: m.port,
+		},
+		Changes: c.pending,
+		More:    c.more,
+	}
+	e.Own = c.own.wrote(e.Process.Port)
+	c.clear()
+	changed(e)
+}

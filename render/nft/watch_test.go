@@ -1,0 +1,275 @@
+package nft_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"weft/examples/lab"
+	"weft/examples/lab/labtest"
+	"weft/render/nft"
+)
+
+const watched = `table ip weft {
+	set nodeport-ips { type ipv4_addr; flags timeout; elements = { 10.34.4.141 timeout 60s } }
+	map service-nodeports {
+		type inet_proto . inet_service : verdict
+		elements = { tcp . 30000 comment "riset/hellopod" : goto svc }
+	}
+	chain svc {
+		meta l4proto tcp dnat to 10.42.0.1:8080 comment "100%"
+	}
+	chain prerouting {
+		type nat hook prerouting priority -150; policy accept;
+		ip daddr @nodeport-ips meta l4proto . th dport vmap @service-nodeports
+	}
+}
+`
+
+// watch runs a subscription in the namespace until the test ends.
+func watch(t *testing.T, ns *lab.Namespace, own *nft.Own) <-chan nft.Event {
+	t.Helper()
+	var s *nft.Subscription
+	err := ns.Do(func() (err error) {
+		s, err = nft.Subscribe("weft", own)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run(t, s)
+}
+
+func run(t *testing.T, s *nft.Subscription) <-chan nft.Event {
+	t.Helper()
+	events := make(chan nft.Event, 1000)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx, func(e nft.Event) { events <- e }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return events
+}
+
+// next is the next event within a second.
+func next(t *testing.T, events <-chan nft.Event) nft.Event {
+	t.Helper()
+	select {
+	case e := <-events:
+		return e
+	case <-time.After(time.Second):
+		t.Fatal("no event within a second")
+		return nft.Event{}
+	}
+}
+
+// silent fails when anything is told.
+func silent(t *testing.T, events <-chan nft.Event) {
+	t.Helper()
+	select {
+	case e := <-events:
+		t.Fatalf("event %v, want none", e)
+	case <-time.After(200 * time.Millisecond):
+	}
+}
+
+func load(t *testing.T, ns *lab.Namespace, text string) {
+	t.Helper()
+	if err := ns.Load(text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestForeignChanges(t *testing.T) {
+	tests := []struct {
+		name, text string
+		want       []string
+	}{
+		{"rule added", "add rule ip weft svc drop comment \"mine\"", []string{"rule N of chain ip weft svc (mine) added"}},
+		{"rule deleted", "flush chain ip weft svc", []string{"rule N of chain ip weft svc (100%) deleted"}},
+		{"chain added", "add chain ip weft other", []string{"chain ip weft other added"}},
+		{"chain deleted", "add chain ip weft other; delete chain ip weft other", []string{"chain ip weft other added", "chain ip weft other deleted"}},
+		{"policy changed", "chain ip weft prerouting { policy drop; }", []string{"chain ip weft prerouting added"}},
+		{"set added", "add set ip weft s { type inet_service; }", []string{"set ip weft s added"}},
+		{"element added", "add element ip weft nodeport-ips { 10.34.4.142 }", []string{"element 0x0a22048e of set ip weft nodeport-ips added"}},
+		{"element deleted", "delete element ip weft nodeport-ips { 10.34.4.141 }", []string{"element 0x0a22048d of set ip weft nodeport-ips deleted"}},
+		{"set emptied", "flush set ip weft nodeport-ips", []string{"element 0x0a22048d of set ip weft nodeport-ips deleted"}},
+		{
+			"element changed", "delete element ip weft service-nodeports { tcp . 30000 }; add element ip weft service-nodeports { tcp . 30000 : drop }",
+			[]string{
+				"element 0x0600000075300000 of set ip weft service-nodeports (riset/hellopod) deleted",
+				"element 0x0600000075300000 of set ip weft service-nodeports added",
+			},
+		},
+		{"table of another family", "add table ip6 weft", []string{"table ip6 weft added"}},
+		{"counter", "add counter ip weft n", []string{"object ip weft n added"}},
+		{"dormant", "table ip weft { flags dormant; }", []string{"table ip weft added"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ns := labtest.Scratch(t)
+			load(t, ns, watched)
+			events := watch(t, ns, new(nft.Own))
+			load(t, ns, strings.ReplaceAll(tt.text, "; ", "\n")+"\n")
+			e := next(t, events)
+			if diff := cmp.Diff(tt.want, told(e)); diff != "" {
+				t.Errorf("changes (-want +got):\n%s", diff)
+			}
+			if e.Own || e.Lost || e.Expired || e.Process.Name != "nft" || e.Process.ID == 0 || e.Generation == 0 {
+				t.Errorf("event = %+v, want a foreign one of nft", e)
+			}
+			silent(t, events)
+		})
+	}
+}
+
+// told is the changes in words, without the numbers of rules.
+func told(e nft.Event) []string {
+	var list []string
+	for _, c := range e.Changes {
+		s := c.String()
+		if c.Kind == nft.Rule {
+			_, rest, _ := strings.Cut(s, " of ")
+			s = "rule N of " + rest
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+func TestForeignDeletion(t *testing.T) {
+	for _, text := range []string{"delete table ip weft\n", "flush ruleset\n"} {
+		t.Run(strings.TrimSpace(text), func(t *testing.T) {
+			ns := labtest.Scratch(t)
+			load(t, ns, watched)
+			events := watch(t, ns, nil)
+			load(t, ns, text)
+			list := strings.Join(told(next(t, events)), "\n")
+			for _, want := range []string{
+				"table ip weft deleted", "chain ip weft svc deleted", "set ip weft nodeport-ips deleted",
+				"rule N of chain ip weft prerouting deleted",
+			} {
+				if !strings.Contains(list, want) {
+					t.Errorf("changes = %s\nwant %q among them", list, want)
+				}
+			}
+		})
+	}
+}
+
+func TestOtherTablesAreNoEvent(t *testing.T) {
+	ns := labtest.Scratch(t)
+	load(t, ns, watched)
+	events := watch(t, ns, nil)
+	for _, text := range []string{
+		strings.ReplaceAll(watched, "weft", "weft2"),
+		strings.ReplaceAll(watched, "weft", "wef"),
+		"table bridge weft {\n\tchain c {\n\t}\n}\n",
+		"delete table ip weft2\n",
+	} {
+		load(t, ns, text)
+	}
+	silent(t, events)
+	load(t, ns, "add chain ip weft x\nadd chain ip wef x\n")
+	e := next(t, events)
+	if diff := cmp.Diff([]string{"chain ip weft x added"}, told(e)); diff != "" {
+		t.Errorf("a transaction over two tables (-want +got):\n%s", diff)
+	}
+}
+
+func TestOwnTransactions(t *testing.T) {
+	ns := labtest.Scratch(t)
+	own := new(nft.Own)
+	events := watch(t, ns, own)
+	err := ns.Do(func() error {
+		for range 20 {
+			if err := (nft.Runner{Own: own}).Load(t.Context(), watched); err != nil {
+				return err
+			}
+			if e := next(t, events); !e.Own {
+				t.Errorf("event %+v is not our own", e)
+			}
+			if err := (nft.Runner{}).Load(t.Context(), "delete table ip weft\n"); err != nil {
+				return err
+			}
+			if e := next(t, events); e.Own {
+				t.Errorf("event %+v is our own", e)
+			}
+		}
+		return nft.Runner{Own: own}.Check(t.Context(), watched)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent(t, events)
+}
+
+func TestLostNotifications(t *testing.T) {
+	ns := labtest.Scratch(t)
+	load(t, ns, watched)
+	var s *nft.Subscription
+	err := ns.Do(func() (err error) {
+		s, err = nft.SubscribeWithQueue("weft", 4096)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	load(t, ns, "table ip other {\n\tchain c {\n"+strings.Repeat("\t\ttcp dport 80 accept\n", 500)+"\t}\n}\n")
+	load(t, ns, "add chain ip weft unheard\n")
+	events := run(t, s)
+	if e := next(t, events); !e.Lost || e.String() != "notifications lost" {
+		t.Errorf("event = %v, want that some were lost", e)
+	}
+	load(t, ns, "add chain ip weft heard\n")
+	if diff := cmp.Diff([]string{"chain ip weft heard added"}, told(next(t, events))); diff != "" {
+		t.Errorf("after the loss (-want +got):\n%s", diff)
+	}
+}
+
+// TestLongTransaction: an event is bounded, and counts what it leaves out.
+func TestLongTransaction(t *testing.T) {
+	ns := labtest.Scratch(t)
+	load(t, ns, watched)
+	events := watch(t, ns, nil)
+	load(t, ns, strings.Repeat("add rule ip weft svc accept\n", 1000))
+	e := next(t, events)
+	if len(e.Changes)+e.More != 1000 || len(e.Changes) > 100 {
+		t.Errorf("%d changes and %d more, want 1000 of which few are told", len(e.Changes), e.More)
+	}
+	if s := e.String(); !strings.Contains(s, "and 997 more changes by nft (process ") {
+		t.Errorf("event = %q", s)
+	}
+}
+
+// TestElementsEnd: the end of an element's time is no foreign change, whether
+// the kernel tells of it or not.
+func TestElementsEnd(t *testing.T) {
+	ns := labtest.Scratch(t)
+	load(t, ns, watched)
+	load(t, ns, "add element ip weft nodeport-ips { 10.34.4.142 timeout 300ms }\n")
+	events := watch(t, ns, nil)
+	for timeout := time.After(2500 * time.Millisecond); ; {
+		select {
+		case e := <-events:
+			if !e.Expired {
+				t.Errorf("event %v, want none or an end", e)
+			}
+		case <-timeout:
+			return
+		}
+	}
+}
