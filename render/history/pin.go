@@ -1,0 +1,59 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// PinFile is the path to follow in order to learn of pins in a folder.
+func PinFile(folder string) string { return filepath.Join(folder, "pin") }
+
+// Pin makes an entry the one that a running agent loads, whatever the state and
+// the templates say, until [Release]. The pin is a copy of the entry, so it
+// stays when the history lets the entry go.
+func Pin(folder string, e Entry) error {
+	if folder == "" {
+		return errors.New("pin a ruleset: there is no history")
+	}
+	data, err := encode(e)
+	if err == nil {
+		err = write(PinFile(folder), data)
+	}
+	if err != nil {
+		return fmt.Errorf("pin entry %d: %w", e.ID, err)
+	}
+	return nil
+}
+
+// Pinned is the entry that is pinned, and whether there is one. After an error
+// that cannot be told, and what was so before should stay.
+func Pinned(folder string) (Entry, bool, error) {
+	if folder == "" {
+		return Entry{}, false, nil
+	}
+	e, err := read(PinFile(folder))
+	if errors.Is(err, os.ErrNotExist) {
+		return Entry{}, false, nil
+	}
+	if err != nil {
+		return Entry{}, false, fmt.Errorf("read the pin: %w", err)
+	}
+	return e, true, nil
+}
+
+// Release takes the pin away, and reports whether there was one.
+func Release(folder string) (bool, error) {
+	if folder == "" {
+		return false, nil
+	}
+	err := os.Remove(PinFile(folder))
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("release the pin: %w", err)
+	}
+	return true, nil
+}
