@@ -2,40 +2,62 @@ package apply
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"errors"
+	"net/netip"
 	"time"
 
-	"weft/render"
-	"weft/render/nft"
-	"weft/state"
+	"weft/render/verify"
 )
 
-// Renewals is how often a heartbeat is renewed within its timeout, so that two
+// renewals is how often a heartbeat is renewed within its timeout, so that two
 // may fail.
-const Renewals = 3
+const renewals = 3
 
-// Beat renews the elements of the set of the node's addresses. Adding one that
-// is there does not renew it, and deleting one that has expired is an error, so
-// each is added, deleted and added again, in one transaction.
-func Beat(ctx context.Context, runner nft.Runner, st *state.State, vars render.Vars) error {
-	err := runner.Load(ctx, beat(st, vars))
-	if err != nil {
-		return fmt.Errorf("renew the heartbeat: %w", err)
+// beat renews the heartbeat. When that fails, somebody may have taken the table
+// away, so everything is loaded again.
+func (l *Loop) beat(ctx context.Context) {
+	if l.good.set == nil || l.letGo() || l.blind() || l.good.vars.Heartbeat() == 0 {
+		l.schedule()
+		return
 	}
-	return nil
+	err := l.renew(ctx)
+	if ctx.Err() == nil && l.complain("heartbeat", "heartbeat not renewed, loading the rules again", err) {
+		l.pass(ctx, Everything)
+		return
+	}
+	l.schedule()
 }
 
-func beat(st *state.State, vars render.Vars) string {
-	var b strings.Builder
-	timeout := int(vars.Heartbeat() / time.Millisecond)
-	for _, a := range st.Addresses {
-		family := "ip6"
+func (l *Loop) renew(ctx context.Context) error {
+	var v4, v6 []netip.Addr
+	for _, a := range l.st.Addresses {
 		if a.Is4() {
-			family = "ip"
+			v4 = append(v4, a)
+		} else {
+			v6 = append(v6, a)
 		}
-		element := fmt.Sprintf("element %s %s %s { %s timeout %dms }\n", family, vars.Table(), vars.NodePortIPs(), a, timeout)
-		b.WriteString("add " + element + "delete " + element + "add " + element)
 	}
-	return b.String()
+	vars := l.good.vars
+	var errs error
+	for family, addresses := range map[verify.Family][]netip.Addr{verify.IPv4: v4, verify.IPv6: v6} {
+		if len(addresses) > 0 {
+			errs = errors.Join(errs, l.heart.Beat(ctx, family, vars.Table(), vars.NodePortIPs(), addresses, vars.Heartbeat()))
+		}
+	}
+	return errs
+}
+
+// blind reports whether what is wanted could not be proven for so long that
+// what the kernel holds should end.
+func (l *Loop) blind() bool {
+	return l.FailAfter > 0 && !l.failing.IsZero() && time.Since(l.failing) > l.FailAfter
+}
+
+// schedule sets the time of the next heartbeat.
+func (l *Loop) schedule() {
+	if timeout := l.good.vars.Heartbeat(); timeout > 0 {
+		l.beats.Reset(timeout / renewals)
+		return
+	}
+	l.beats.Reset(time.Minute)
 }

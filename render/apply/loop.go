@@ -3,8 +3,8 @@ package apply
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"weft/render"
@@ -19,7 +19,12 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
-// Loop keeps the kernel as a state file asks. One goroutine runs it.
+// proofInterval is the time between two full proofs without any reason: what
+// no notification told would be found then.
+const proofInterval = 5 * time.Minute
+
+// Loop keeps the kernel as a state file asks. One goroutine runs it: sockets
+// and nft belong to the network namespace of its thread.
 type Loop struct {
 	// StateFile is the path of the state file.
 	StateFile string
@@ -33,26 +38,24 @@ type Loop struct {
 	Runner    nft.Runner
 	Log       *slog.Logger
 
-	// Changed is called after each pass that changed the kernel, when what was
-	// loaded is proven. It may be nil.
-	Changed func(*Desired)
+	// Tried is called after each transaction that was tried: err is nil for
+	// rules that are proven. desired is nil if it did not come to a transaction.
+	// text is the state file. Tried may be nil.
+	Tried func(desired *Desired, text []byte, err error)
 
-	decoder state.Decoder
-	st      *state.State
-	fresh   time.Time // when st.Written last changed
-	newest  candidate
-	good    candidate // the last that the kernel took
-	applied *Desired
+	inputs
+	applied *Desired // what the kernel holds, proven; nil if that is not known
+	flowed  *state.State
 	said    map[string]string // the last complaint of each stage: each is said once
 	retry   time.Duration
-	stale   bool      // the state is too old
 	failing time.Time // since when nothing that is wanted could be proven; zero if it is
-}
+	repairs repairs
 
-// candidate is a template set with the vars to render it with.
-type candidate struct {
-	set  *render.Set
-	vars render.Vars
+	own     nft.Own
+	heart   *nft.Heart
+	foreign *listener
+	beats   *time.Timer
+	retries *time.Timer
 }
 
 // Change says which inputs may have changed.
@@ -66,76 +69,84 @@ const (
 	Everything = StateChanged | TemplatesChanged | 1<<7
 )
 
-// Run makes a pass for each change that arrives, retries what failed and
-// renews the heartbeat, until the context ends. The first pass is made at once.
-// What it leaves in the kernel is the caller's to decide.
+// Run makes a pass for each change that arrives, retries what failed, repairs
+// what others changed and renews the heartbeat, until the context ends. The
+// first pass is made at once. What it leaves in the kernel is the caller's to
+// decide.
 func (l *Loop) Run(ctx context.Context, changes <-chan Change) error {
-	l.said = map[string]string{}
-	beats := time.NewTimer(time.Hour)
-	retries := time.NewTimer(time.Hour)
-	retries.Stop()
-	defer beats.Stop()
-	defer retries.Stop()
-	l.pass(ctx, Everything, beats, retries)
+	if err := l.open(); err != nil {
+		return err
+	}
+	defer l.close()
+	proofs := time.NewTicker(proofInterval)
+	defer proofs.Stop()
+	l.pass(ctx, StateChanged|TemplatesChanged)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case change := <-changes:
-			l.pass(ctx, change, beats, retries)
-		case <-retries.C:
-			l.pass(ctx, Everything, beats, retries)
-		case <-beats.C:
-			l.beat(ctx, beats, retries)
+			l.pass(ctx, change)
+		case event := <-l.foreign.events:
+			l.disturbed(ctx, event)
+		case <-proofs.C:
+			l.look(ctx, "proof at its interval")
+		case <-l.retries.C:
+			l.pass(ctx, Everything)
+		case <-l.beats.C:
+			l.beat(ctx)
 		}
+	}
+}
+
+func (l *Loop) open() error {
+	heart, err := nft.OpenHeart(&l.own)
+	if err != nil {
+		return fmt.Errorf("open the heartbeat: %w", err)
+	}
+	l.heart, l.foreign, l.said = heart, newListener(&l.own), map[string]string{}
+	l.Runner.Own = &l.own
+	l.beats, l.retries = time.NewTimer(time.Hour), time.NewTimer(time.Hour)
+	l.beats.Stop()
+	l.retries.Stop()
+	return nil
+}
+
+func (l *Loop) close() {
+	l.beats.Stop()
+	l.retries.Stop()
+	if err := errors.Join(l.foreign.close(), l.heart.Close()); err != nil {
+		l.Log.Warn("netlink sockets not closed", "error", err)
 	}
 }
 
 // pass brings the kernel to what the inputs ask for now.
-func (l *Loop) pass(ctx context.Context, change Change, beats, retries *time.Timer) {
-	if change&StateChanged != 0 {
-		l.readState()
-	}
-	if change&TemplatesChanged != 0 {
-		l.readTemplates()
-	}
+func (l *Loop) pass(ctx context.Context, change Change) {
 	wasStale := l.stale
-	if l.st == nil || l.newest.set == nil || l.letGo() {
-		l.schedule(beats)
+	l.read(change)
+	if !l.ready() || l.letGo() {
+		l.schedule()
 		return
+	}
+	if err := l.listen(ctx); err != nil {
+		l.complain("listen", "changes by others are not heard of", err)
 	}
 	if err := l.bring(ctx, change == Everything || wasStale); err != nil {
-		if l.failing.IsZero() {
-			l.failing = time.Now()
-		}
-		l.later(retries)
+		l.failed()
 	} else {
 		l.failing, l.retry = time.Time{}, 0
-		retries.Stop()
+		l.retries.Stop()
 	}
-	l.schedule(beats)
+	l.schedule()
 }
 
-func (l *Loop) readState() {
-	data, err := os.ReadFile(l.StateFile)
-	var st *state.State
-	if err == nil {
-		st, err = l.decoder.Decode(l.StateFile, data)
+// failed sets the time of the next try.
+func (l *Loop) failed() {
+	if l.failing.IsZero() {
+		l.failing = time.Now()
 	}
-	if l.complain("state", "state file refused, the last good one stays in force", err) {
-		return
-	}
-	if l.st == nil || !st.Written.Equal(l.st.Written) || st.Written.IsZero() {
-		l.fresh = time.Now()
-	}
-	l.st = st
-}
-
-func (l *Loop) readTemplates() {
-	set, vars, err := l.Templates()
-	if !l.complain("templates", "templates refused, the last good ones stay in force", err) {
-		l.newest = candidate{set, vars}
-	}
+	l.retry = min(max(2*l.retry, firstRetry), lastRetry)
+	l.retries.Reset(l.retry)
 }
 
 // bring loads what the newest templates make of the state, or, when they are
@@ -145,8 +156,7 @@ func (l *Loop) bring(ctx context.Context, force bool) error {
 	if ctx.Err() != nil {
 		return nil // told to stop: what failed for that is no failure
 	}
-	broken := l.complain("apply", "rules not loaded", err)
-	if !broken {
+	if broken := l.complain("apply", "rules not loaded", err); !broken {
 		l.good = l.newest
 		return nil
 	}
@@ -165,22 +175,44 @@ func templatesAtFault(err error) bool {
 	return errors.As(err, &failed) || errors.As(err, &refused) || errors.As(err, &unproven)
 }
 
+// try renders and loads, and notes how that ended.
 func (l *Loop) try(ctx context.Context, c candidate, force bool) error {
-	start := time.Now()
 	desired, err := Desire(ctx, c.set, l.st, c.vars)
-	if err != nil {
-		return err
+	if err == nil {
+		l.reportLeftOut(desired)
+		if !force && l.holds(ctx, desired) {
+			return nil
+		}
+		err = l.load(ctx, c, desired)
 	}
-	l.reportLeftOut(desired)
-	if !force && l.applied != nil && desired.Text == l.applied.Text && desired.Table == l.applied.Table {
-		return nil
+	if l.Tried != nil && ctx.Err() == nil {
+		l.Tried(desired, l.text, err)
 	}
+	return err
+}
+
+// holds says whether the kernel has the desired rules already. At the start
+// that is found by a proof: rules that an earlier run left and that do the job
+// are not touched, so that a restart changes nothing.
+func (l *Loop) holds(ctx context.Context, desired *Desired) bool {
+	if l.applied != nil {
+		return desired.Text == l.applied.Text && desired.Table == l.applied.Table
+	}
+	if l.good.set != nil || desired.Prove(ctx) != nil {
+		return false
+	}
+	l.applied, l.flowed = desired, desired.State
+	l.Log.Info("rules of an earlier run proven, nothing loaded", "generation", l.st.Generation, "set", desired.Set)
+	return true
+}
+
+func (l *Loop) load(ctx context.Context, c candidate, desired *Desired) error {
 	if l.doubtful(c) {
 		if err := desired.Rehearse(ctx, l.Runner); err != nil {
 			return err
 		}
 	}
-	rendered := time.Now()
+	start := time.Now()
 	if err := desired.Load(ctx, l.Runner); err != nil {
 		return err
 	}
@@ -196,11 +228,8 @@ func (l *Loop) try(ctx context.Context, c candidate, force bool) error {
 		return err
 	}
 	l.applied = desired
-	l.Log.Info("rules proven", "generation", l.st.Generation, "set", desired.Set,
-		"render", rendered.Sub(start), "load", loaded.Sub(rendered), "verify", time.Since(loaded))
-	if l.Changed != nil {
-		l.Changed(desired)
-	}
+	l.Log.Info("rules proven", "generation", l.st.Generation, "set", desired.Set, "load", loaded.Sub(start), "verify", time.Since(loaded))
+	l.endFlows(ctx)
 	return nil
 }
 
@@ -218,53 +247,6 @@ func (l *Loop) reportLeftOut(desired *Desired) {
 	for _, left := range desired.LeftOut {
 		l.complain("left out "+left.ServicePort.ID(), "ServicePort left to kube-proxy, its template failed", left.Err)
 	}
-}
-
-// letGo reports whether the state is too old to vouch for. The heartbeat is
-// then no longer renewed, so that kube-proxy takes over when it ends.
-func (l *Loop) letGo() bool {
-	old := l.FailAfter > 0 && !l.st.Written.IsZero() && time.Since(l.fresh) > l.FailAfter
-	if old && !l.stale {
-		l.Log.Error("state too old, letting go: kube-proxy takes over when the heartbeat ends", "failAfter", l.FailAfter)
-	}
-	l.stale = old
-	return old
-}
-
-// blind reports whether what is wanted could not be proven for so long that
-// what the kernel holds should end.
-func (l *Loop) blind() bool {
-	return l.FailAfter > 0 && !l.failing.IsZero() && time.Since(l.failing) > l.FailAfter
-}
-
-// beat renews the heartbeat. When that fails, somebody may have taken the table
-// away, so everything is loaded again.
-func (l *Loop) beat(ctx context.Context, beats, retries *time.Timer) {
-	if l.good.set == nil || l.letGo() || l.blind() {
-		l.schedule(beats)
-		return
-	}
-	err := Beat(ctx, l.Runner, l.st, l.good.vars)
-	if l.complain("heartbeat", "heartbeat not renewed, loading the rules again", err) && ctx.Err() == nil {
-		l.pass(ctx, Everything, beats, retries)
-		return
-	}
-	l.schedule(beats)
-}
-
-// schedule sets the time of the next heartbeat.
-func (l *Loop) schedule(beats *time.Timer) {
-	if timeout := l.good.vars.Heartbeat(); timeout > 0 {
-		beats.Reset(timeout / Renewals)
-		return
-	}
-	beats.Reset(time.Minute)
-}
-
-// later sets the time of the next try after a failure.
-func (l *Loop) later(retries *time.Timer) {
-	l.retry = min(max(2*l.retry, firstRetry), lastRetry)
-	retries.Reset(l.retry)
 }
 
 // complain logs a stage's error once: not again while it is the same, and once

@@ -68,7 +68,11 @@ func start(t *testing.T, over render.Vars, change func(*apply.Loop)) *rig {
 	}
 	loop := &apply.Loop{
 		StateFile: filepath.Join(r.dir, "state.yaml"), Log: slog.New(slog.NewTextHandler(r.log, nil)),
-		Changed: func(d *apply.Desired) { r.proven <- d },
+		Tried: func(d *apply.Desired, _ []byte, err error) {
+			if err == nil {
+				r.proven <- d
+			}
+		},
 		Templates: func() (*render.Set, render.Vars, error) {
 			set, err := render.Load(filepath.Join(r.dir, "set"))
 			if err != nil {

@@ -1,0 +1,68 @@
+package apply
+
+import (
+	"os"
+	"time"
+
+	"weft/render"
+	"weft/state"
+)
+
+// inputs are what a loop read last, and what of it was good.
+type inputs struct {
+	decoder state.Decoder
+	st      *state.State
+	text    []byte    // of the state file
+	fresh   time.Time // when st.Written last changed
+	stale   bool      // the state is too old
+	newest  candidate
+	good    candidate // the last that the kernel took
+}
+
+// candidate is a template set with the vars to render it with.
+type candidate struct {
+	set  *render.Set
+	vars render.Vars
+}
+
+// ready reports whether there is enough to render.
+func (in *inputs) ready() bool { return in.st != nil && in.newest.set != nil }
+
+// read takes in what changed. What is refused leaves the last good one.
+func (l *Loop) read(change Change) {
+	if change&StateChanged != 0 {
+		l.readState()
+	}
+	if change&TemplatesChanged != 0 {
+		set, vars, err := l.Templates()
+		if !l.complain("templates", "templates refused, the last good ones stay in force", err) {
+			l.newest = candidate{set, vars}
+		}
+	}
+}
+
+func (l *Loop) readState() {
+	data, err := os.ReadFile(l.StateFile)
+	var st *state.State
+	if err == nil {
+		st, err = l.decoder.Decode(l.StateFile, data)
+	}
+	if l.complain("state", "state file refused, the last good one stays in force", err) {
+		return
+	}
+	if l.st == nil || !st.Written.Equal(l.st.Written) || st.Written.IsZero() {
+		l.fresh = time.Now()
+	}
+	l.st, l.text = st, data
+}
+
+// letGo reports whether the state is too old to vouch for. The heartbeat is
+// then no longer renewed, so that kube-proxy takes over when it ends.
+func (l *Loop) letGo() bool {
+	old := l.FailAfter > 0 && !l.st.Written.IsZero() && time.Since(l.fresh) > l.FailAfter
+	if old && !l.stale {
+		l.Log.Error("state too old, letting go: kube-proxy takes over when the heartbeat ends", "failAfter", l.FailAfter)
+	}
+	l.stale = old
+	return old
+}
