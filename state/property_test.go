@@ -285,3 +285,51 @@ func TestQuickWayTakesWhatTheEncoderWrites(t *testing.T) {
 		}
 	}
 }
+
+// What is nearly in the canonical form means the same both ways, or is left to
+// the strict one.
+func TestScanNearMisses(t *testing.T) {
+	const doc = "kind: ServicePort\nnamespace: riset\nname: web\nport: http\nprotocol: tcp\nnodePort: 30000\nendpoints:\n" +
+		"- {address: 10.0.0.1, port: 80, node: a, share: 0.5}\n- {address: 10.0.0.2, port: 80, node: m, share: 0.5}\n"
+	if scanServicePort(doc) == nil {
+		t.Fatal("the form itself is not taken")
+	}
+	values := []string{
+		"123", "1e3", "0x1", "0o7", "017", "null", "~", "true", "yes", "y", ".5", "5.", "00.5", "+1", "-0", "-1", "1_0", ".nan", "", " ", "''", `""`,
+		"&a b", "*a", "!t x", "{}", "[]", "a: b", "a #b", "2025-11-24", "10.0.0.1", "fd00::", "::1", "fd00::1", "::ffff:1.2.3.4", "65536", "030000", "0",
+		"a\nb: c", "a\r", "a\t", "A", "a-", "a.b", "1.0", "0.50", "1" + string(make([]byte, 1)),
+	}
+	for _, field := range []string{"riset", "web", "http", "tcp", "30000", "10.0.0.1", "80", "node: a", "a,", "0.5", "kind: ServicePort\n", "endpoints:", "}\n", "- {", ", "} {
+		for _, v := range values {
+			for _, new := range []string{v, field + v, v + field} {
+				text := string(bytes.Replace([]byte(doc), []byte(field), []byte(new), 1))
+				quick := scanServicePort(text)
+				if quick == nil {
+					continue
+				}
+				p, problems := readServicePort("f", 1, []byte(text))
+				p.sort()
+				if diff := cmp.Diff(p, quick, options); diff != "" || len(problems) > 0 {
+					t.Errorf("%v (-strict +quick):\n%s\n%s", problems, diff, text)
+				}
+			}
+		}
+	}
+}
+
+// Strings have quotes where any YAML reader may take them for something else, and
+// nowhere else.
+func TestScalar(t *testing.T) {
+	tests := map[string]string{
+		"riset": "riset", "k8s-slave-2-vm": "k8s-slave-2-vm", "10-node": "10-node", "1-2": "1-2",
+		"y": `"y"`, "no": `"no"`, "null": `"null"`, "123": `"123"`, "1e3": `"1e3"`, "0x1f": `"0x1f"`, "2025-11-24": `"2025-11-24"`, "": `""`,
+		"all endpoints are on one node": "all endpoints are on one node",
+		"externalTrafficPolicy Local":   "externalTrafficPolicy Local",
+		"a: b":                          "'a: b'", "a #b": "'a #b'", "- a": "'- a'", "<<": `"<<"`,
+	}
+	for in, want := range tests {
+		if got := scalar(in); got != want {
+			t.Errorf("%q is written as %s, want %s", in, got, want)
+		}
+	}
+}

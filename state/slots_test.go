@@ -34,9 +34,12 @@ func TestModulus(t *testing.T) {
 		"within 1 percent":        {[]float64{0.504, 0.496}, 100, true},
 		"just not within":         {[]float64{0.1015, 0.8985}, 1000, true},
 		"a tie with both ways":    {[]float64{0.505, 0.495}, 1000, true},
-		"too small for any":       {[]float64{1e-9, 1 - 1e-9}, 65536, false},
-		"not a number":            {[]float64{math.NaN(), 1}, 65536, false},
-		"none":                    {nil, 65536, false},
+		// With 1000 slots, these have a remainder of a quarter each, for one slot:
+		// the last endpoint is within 1 % only on nodes where it does not get it.
+		"a tie that is worse one way": {[]float64{5. / 32, 9. / 32, 17. / 32, 1. / 32}, 10000, true},
+		"too small for any":           {[]float64{1e-9, 1 - 1e-9}, 65536, false},
+		"not a number":                {[]float64{math.NaN(), 1}, 65536, false},
+		"none":                        {nil, 65536, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

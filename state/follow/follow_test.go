@@ -188,6 +188,36 @@ func TestSlowWriterEndsWithACall(t *testing.T) {
 	}
 }
 
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "state.yaml")
+	must(t, write(file, ""))
+	f := start(t, &Follower{Paths: []string{file}, Poll: never, Settle: 300 * time.Millisecond, MaxSettle: never})
+	for i := range 20 {
+		must(t, write(file, strings.Repeat("x", i)))
+		time.Sleep(2 * time.Millisecond)
+	}
+	time.Sleep(600 * time.Millisecond)
+	if n := len(f.calls); n != 1 {
+		t.Errorf("%d calls for one burst, want 1", n)
+	}
+}
+
+// Writes that never stop must not put the call off for ever.
+func TestEndlessBurst(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "state.yaml")
+	must(t, write(file, ""))
+	f := start(t, &Follower{Paths: []string{file}, Poll: never, Settle: time.Second, MaxSettle: 100 * time.Millisecond})
+	for i := 0; len(f.calls) < 2; i++ {
+		if i == 300 {
+			t.Fatalf("%d calls in 3 s of writing, want one every 100 ms", len(f.calls))
+		}
+		must(t, write(file, strings.Repeat("x", i)))
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 func TestConfigMap(t *testing.T) {
 	t.Parallel()
 	for name, sub := range map[string]string{"a file": "state.yaml", "the folder": ""} {
@@ -201,8 +231,8 @@ func TestConfigMap(t *testing.T) {
 			must(t, os.Symlink("..data/state.yaml", filepath.Join(dir, "state.yaml")))
 			f := start(t, &Follower{Paths: []string{filepath.Join(dir, sub)}, Poll: never})
 			version("2", "two")
-			must(t, os.RemoveAll(filepath.Join(dir, "..v1")))
 			f.seen("the first swap")
+			must(t, os.RemoveAll(filepath.Join(dir, "..v1")))
 			version("3", "three")
 			must(t, os.RemoveAll(filepath.Join(dir, "..v2")))
 			f.seen("the second swap")
@@ -223,7 +253,9 @@ func TestSymlinkElsewhere(t *testing.T) {
 	f.seen("the target written in place")
 	must(t, write(filepath.Join(other, "new"), "three"), os.Rename(filepath.Join(other, "new"), target))
 	f.seen("the target renamed over")
-	must(t, write(filepath.Join(other, "b.yaml"), "four"), swap(third, filepath.Join(other, "b.yaml"), "hop"))
+	must(t, write(filepath.Join(other, "b.yaml"), "four"))
+	f.unseen("a neighbour of the target")
+	must(t, swap(third, filepath.Join(other, "b.yaml"), "hop"))
 	f.seen("a symlink on the way swapped")
 	must(t, write(filepath.Join(other, "b.yaml"), "five"))
 	f.seen("the new target written")
@@ -285,11 +317,14 @@ func TestPoll(t *testing.T) {
 	file := filepath.Join(root, "a", "b", "state.yaml")
 	must(t, os.MkdirAll(filepath.Dir(file), 0o755), write(file, "one"))
 	must(t, os.MkdirAll(filepath.Join(root, "n", "b"), 0o755), write(filepath.Join(root, "n", "b", "state.yaml"), "two"))
-	f := start(t, &Follower{Paths: []string{file}, Poll: 100 * time.Millisecond})
+	f := start(t, &Follower{Paths: []string{file}, Poll: time.Second})
 	must(t, os.Rename(filepath.Join(root, "a"), filepath.Join(root, "old")), os.Rename(filepath.Join(root, "n"), filepath.Join(root, "a")))
 	f.seen("a folder above renamed")
+	saved := time.Now()
 	must(t, write(file, "three"))
-	f.seen("a write after it")
+	if late := f.seen("a write after it").Sub(saved); late > 500*time.Millisecond {
+		t.Errorf("a write after it was seen after %v, so the new folder is not watched", late)
+	}
 }
 
 func TestWorksWithoutInotify(t *testing.T) {

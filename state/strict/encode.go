@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -26,23 +25,20 @@ func Marshal(v any) ([]byte, error) {
 // ScalarText is a string as a YAML scalar on one line, quoted only where YAML
 // would otherwise read something else.
 func ScalarText(s string) string {
-	text := scalarText(s, 0)
 	// yaml.v3 writes some strings so that they come back as something else, as
-	// the merge key <<.
-	root, _, err := parse([]byte("k: " + text + "\n"))
-	if _, n := findIn(root, "k"); err == nil && n != nil && n.Tag == "!!str" && n.Value == s {
-		return text
+	// the merge key <<, and long ones on several lines.
+	if text, err := yaml.Marshal(s); err == nil && isScalarText(text, s) {
+		return string(bytes.TrimSuffix(text, []byte("\n")))
 	}
-	return scalarText(s, yaml.DoubleQuotedStyle)
-}
-
-func scalarText(s string, style yaml.Style) string {
-	if strings.ContainsAny(s, "\n\r") {
-		style = yaml.DoubleQuotedStyle
-	}
-	out, err := yaml.Marshal(&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s, Style: style})
+	text, err := yaml.Marshal(&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s, Style: yaml.DoubleQuotedStyle})
 	if err != nil {
 		return strconv.Quote(s)
 	}
-	return string(bytes.TrimSuffix(out, []byte("\n")))
+	return string(bytes.TrimSuffix(text, []byte("\n")))
+}
+
+func isScalarText(text []byte, s string) bool {
+	root, _, err := parse(append([]byte("k: "), text...))
+	_, n := findIn(root, "k")
+	return err == nil && n != nil && n.Tag == "!!str" && n.Value == s && bytes.Count(text, []byte("\n")) == 1
 }
