@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -174,4 +177,80 @@ func TestBeatIsOneOwnTransaction(t *testing.T) {
 		}
 	}
 	silent(t, events)
+}
+
+// TestBeatHidesNothing sends packets while a heart beats as fast as it can: each
+// must find the element.
+func TestBeatHidesNothing(t *testing.T) {
+	ns := labtest.Scratch(t)
+	load(t, ns, `table ip weft {
+	set nodeport-ips { type ipv4_addr; flags timeout; elements = { 127.0.0.1 timeout 60s } }
+	counter found { }
+	counter missed { }
+	chain output {
+		type filter hook output priority 0; policy accept;
+		udp dport != 9 accept
+		ip daddr @nodeport-ips counter name found drop
+		counter name missed drop
+	}
+}
+`)
+	h := heart(t, ns, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	beaten := make(chan error, 1)
+	count := 0
+	go func() {
+		for ctx.Err() == nil {
+			if err := h.Beat(t.Context(), nfnl.IPv4, "weft", "nodeport-ips", []netip.Addr{netip.MustParseAddr("127.0.0.1")}, time.Minute); err != nil {
+				beaten <- err
+				return
+			}
+			count++
+		}
+		beaten <- nil
+	}()
+	if err := ns.Do(func() error { return send(ctx, "127.0.0.1:9") }); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-beaten; err != nil {
+		t.Fatal(err)
+	}
+	out, err := ns.Run("nft", "list", "counters")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, missed := packets(t, string(out), "found"), packets(t, string(out), "missed")
+	if missed != 0 || found < 1000 || count < 100 {
+		t.Errorf("%d packets found the element and %d missed it in %d beats, want thousands and none", found, missed, count)
+	}
+	t.Logf("%d packets, %d beats", found, count)
+}
+
+// send sends packets that are dropped on their way out.
+func send(ctx context.Context, to string) error {
+	c, err := net.Dial("udp", to)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for ctx.Err() == nil {
+		if _, err := c.Write([]byte("x")); err != nil && !errors.Is(err, unix.EPERM) {
+			return err
+		}
+	}
+	return nil
+}
+
+func packets(t *testing.T, listing, counter string) int {
+	t.Helper()
+	m := regexp.MustCompile(`counter ` + counter + ` \{\s+packets (\d+)`).FindStringSubmatch(listing)
+	if m == nil {
+		t.Fatalf("no counter %s in %s", counter, listing)
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
