@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -133,7 +132,7 @@ func (a *agent) write(store *state.Store) error {
 func gather(c *config.Config) (*state.State, error) {
 	st, err := c.Static.State(c.Node)
 	if err != nil {
-		return nil, fmt.Errorf("static source of %s:\n%w", c.File, err)
+		return nil, c.Locate("static", err)
 	}
 	return st, nil
 }
