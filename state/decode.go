@@ -44,10 +44,10 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 		return nil, err
 	}
 	docs := split(data)
-	s, count := scanHeader(string(docs[0].text))
+	s, counts := scanHeader(string(docs[0].text))
 	var headerProblems []*strict.Problem
 	if s == nil {
-		s, count, headerProblems = readHeader(file, docs[0].line(data), docs[0].text)
+		s, counts, headerProblems = readHeader(file, docs[0].line(data), docs[0].text)
 	}
 	if s == nil {
 		return nil, strict.Join(headerProblems)
@@ -61,9 +61,7 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 		served = [2]bool{true, true}
 	}
 	problems = append(problems, b.checkTogether(s, served)...)
-	if len(b.docs) != count && !slices.ContainsFunc(headerProblems, isAbout("servicePorts")) {
-		problems = append(problems, wrongCount(file, docs[0].line(data), docs[0].text, count, len(b.docs)))
-	}
+	problems = append(problems, b.checkCounts(counts, headerProblems, docs[0])...)
 	if len(problems) > 0 {
 		return nil, strict.Join(problems)
 	}
@@ -84,12 +82,38 @@ func checkWhole(file string, data []byte) error {
 	return nil
 }
 
-func wrongCount(file string, line int, header []byte, count, found int) *strict.Problem {
-	message := fmt.Sprintf("got %d, but there are %d documents of kind ServicePort", count, found)
-	if found < count {
-		message += ": the file may be cut off"
+// counts is what a header says of the documents behind it, so that a file that
+// was cut off between two lines is known for it.
+type counts struct {
+	servicePorts int
+	endpoints    int // of all ServicePorts; -1 where the header does not say
+}
+
+// checkCounts compares what the header says with what there is.
+func (b *body) checkCounts(want counts, headerProblems []*strict.Problem, header document) (problems []*strict.Problem) {
+	report := func(field string, want, found int, what string) {
+		if want == found || slices.ContainsFunc(headerProblems, isAbout(field)) {
+			return
+		}
+		message := fmt.Sprintf("got %d, but there are %d %s", want, found, what)
+		if found < want {
+			message += ": the file may be cut off"
+		}
+		line := strict.Line(header.text, header.line(b.data), field)
+		problems = append(problems, &strict.Problem{File: b.file, Line: line, Field: field, Message: message})
 	}
-	return &strict.Problem{File: file, Line: strict.Line(header, line, "servicePorts"), Field: "servicePorts", Message: message}
+	report("servicePorts", want.servicePorts, len(b.docs), "documents of kind ServicePort")
+	if want.endpoints >= 0 && len(b.problems) == 0 {
+		report("endpoints", want.endpoints, countEndpoints(b.servicePorts()), "endpoints")
+	}
+	return problems
+}
+
+func countEndpoints(list []*ServicePort) (n int) {
+	for _, p := range list {
+		n += len(p.Endpoints)
+	}
+	return n
 }
 
 // isAbout finds problems of a field, and those of the whole document, after which

@@ -22,6 +22,7 @@ type headerDocument struct {
 	Written      time.Time      `yaml:"written"`
 	Addresses    []netip.Addr   `yaml:"addresses" strict:"required"`
 	ServicePorts int            `yaml:"servicePorts" strict:"required,min=0"`
+	Endpoints    *int           `yaml:"endpoints" strict:"min=0"`
 	Nodes        []nodeDocument `yaml:"nodes"`
 }
 
@@ -95,20 +96,24 @@ func (d *servicePortDocument) servicePort() *ServicePort {
 
 // readHeader reads the first document the strict way. The State is nil if it is
 // no header of this version, of which nothing else can be said.
-func readHeader(file string, line int, text []byte) (s *State, count int, problems []*strict.Problem) {
+func readHeader(file string, line int, text []byte) (s *State, want counts, problems []*strict.Problem) {
 	c := newCollector(file, line, text)
 	if v, ok := c.doc.Scalar("apiVersion"); ok && v != APIVersion {
 		c.report("apiVersion", "got "+strict.Quote(v)+", this build reads "+APIVersion)
-		return nil, 0, c.problems
+		return nil, counts{}, c.problems
 	}
 	if c.isWrongKind(kindState) {
-		return nil, 0, c.problems
+		return nil, counts{}, c.problems
 	}
 	var h headerDocument
 	c.decode(&h)
 	s = h.state()
 	checkHeader(s, c.report)
-	return s, h.ServicePorts, c.problems
+	want = counts{h.ServicePorts, -1}
+	if h.Endpoints != nil {
+		want.endpoints = *h.Endpoints
+	}
+	return s, want, c.problems
 }
 
 // readServicePort reads any other document the strict way.

@@ -114,7 +114,9 @@ func appendHeader(b []byte, s *State) []byte {
 		b = append(b, addressText(a.String())...)
 	}
 	b = append(b, "]\nservicePorts: "...)
-	b = append(strconv.AppendInt(b, int64(len(s.ServicePorts)), 10), '\n')
+	b = strconv.AppendInt(b, int64(len(s.ServicePorts)), 10)
+	b = append(b, "\nendpoints: "...)
+	b = append(strconv.AppendInt(b, int64(countEndpoints(s.ServicePorts)), 10), '\n')
 	if len(s.Nodes) > 0 {
 		b = append(b, "nodes:\n"...)
 	}

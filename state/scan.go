@@ -41,7 +41,7 @@ func scanServicePort(text string) *ServicePort {
 }
 
 // scanHeader returns nil for a header that it does not take.
-func scanHeader(text string) (st *State, count int) {
+func scanHeader(text string) (st *State, want counts) {
 	s := scanner{rest: text}
 	st = &State{}
 	s.literal("apiVersion: " + APIVersion + "\nkind: State\n")
@@ -51,7 +51,11 @@ func scanHeader(text string) (st *State, count int) {
 		st.Written = s.time(s.until("\n"))
 	}
 	st.Addresses = s.addresses()
-	count = int(s.whole(s.line("servicePorts: "), 31))
+	want.servicePorts = int(s.whole(s.line("servicePorts: "), 31))
+	want.endpoints = -1
+	if s.optional("endpoints: ") {
+		want.endpoints = int(s.whole(s.until("\n"), 31))
+	}
 	if s.optional("nodes:\n") {
 		st.Nodes = s.nodes()
 	}
@@ -60,9 +64,9 @@ func scanHeader(text string) (st *State, count int) {
 		checkHeader(st, func(string, string) { good = false })
 	}
 	if !good {
-		return nil, 0
+		return nil, counts{}
 	}
-	return st, count
+	return st, want
 }
 
 // isGood is all checks of a ServicePort without their messages.
