@@ -125,8 +125,12 @@ type Place struct {
 func (p Place) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
 
 // Origin says where a line of Text came from; the first line is 1. It renders
-// the set once more, the first time that it is asked.
+// the set once more, the first time that it is asked. Of a Result that did not
+// come from [Render] it says nothing.
 func (r *Result) Origin(line int) Origin {
+	if r.origins == nil {
+		return Origin{}
+	}
 	all := r.origins()
 	if line < 1 || line > len(all) {
 		return Origin{}

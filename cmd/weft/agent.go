@@ -50,6 +50,17 @@ func (p *program) newAgent(vars *varFlags) (*agent, error) {
 	return a, nil
 }
 
+// holding runs f with the lock of the applier, which two agents that would
+// write the same rules cannot both have.
+func (a *agent) holding(command string, f func() error) error {
+	c := a.config.Load()
+	_, vars, err := a.vars.load(c)
+	if err != nil {
+		return err
+	}
+	return a.program.holding(c, vars.Table(), command, f)
+}
+
 // applier adds what follows the state file and loads rules to the group.
 func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 	c := a.config.Load()
@@ -157,8 +168,8 @@ func (a *agent) reload(change apply.Change) {
 		return
 	}
 	old := a.config.Swap(c)
-	if c.Node != old.Node || c.State != old.State || c.FailAfter != old.FailAfter || c.Nft != old.Nft {
-		a.log.Warn("node, state, failAfter and nft are read at the start: restart weft for the change")
+	if c.Node != old.Node || c.State != old.State || c.FailAfter != old.FailAfter || c.Nft != old.Nft || c.History != old.History || c.HistoryLimit != old.HistoryLimit || c.Lock != old.Lock {
+		a.log.Warn("node, state, failAfter, history, historyLimit, lock and nft are read at the start: restart weft for the change")
 	}
 	if c.Templates != old.Templates {
 		poke(a.paths)
@@ -193,11 +204,13 @@ func (p *program) follow(ctx context.Context, vars *varFlags) error {
 	if err != nil {
 		return err
 	}
-	g, inner := errgroup.WithContext(ctx)
-	a.applier(inner, g)
-	a.followConfig(inner, g)
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return a.leave(ctx)
+	return a.holding("weft apply --follow", func() error {
+		g, inner := errgroup.WithContext(ctx)
+		a.applier(inner, g)
+		a.followConfig(inner, g)
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		return a.leave(ctx)
+	})
 }

@@ -16,6 +16,7 @@ const (
 	exitTemplate   = 3
 	exitState      = 4
 	exitRefused    = 5
+	exitReturned   = 7
 	exitDiffers    = 8
 	exitCannotTell = 9
 	exitUsage      = 64

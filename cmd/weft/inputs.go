@@ -108,10 +108,22 @@ func templateError(err error) error {
 
 // readState reads the state file; - is standard input.
 func (p *program) readState(path string) (*state.State, error) {
+	data, err := p.readStateFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return decodeState(path, data)
+}
+
+func (p *program) readStateFile(path string) ([]byte, error) {
 	data, err := p.readFile(path)
 	if err != nil {
 		return nil, coded{exitState, fmt.Errorf("read state: %w", err)}
 	}
+	return data, nil
+}
+
+func decodeState(path string, data []byte) (*state.State, error) {
 	name := path
 	if path == "-" {
 		name = "standard input"

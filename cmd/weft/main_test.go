@@ -25,8 +25,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"weft": main})
 }
 
-// TestScripts runs the commands as a user does. In a script, `node CMD` runs a
-// command in a network namespace that belongs to the script.
+// TestScripts runs the commands as a user does. In a script whose name begins
+// with kernel, `node CMD` runs a command in a network namespace that belongs to
+// the script; process_test.go has what else a script may do there.
 func TestScripts(t *testing.T) {
 	examples, err := filepath.Abs("../../examples")
 	if err != nil {
@@ -38,10 +39,13 @@ func TestScripts(t *testing.T) {
 			env.Setenv("EXAMPLES", examples)
 			if strings.Contains(filepath.Base(env.WorkDir), "kernel") {
 				env.Values["node"] = labtest.Scratch(t)
+				env.Values["processes"] = newProcesses(env)
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"node": inNode, "code": exitsWith},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"node": inNode, "code": exitsWith, "start": start, "await": await, "signal": sendSignal, "finish": finish,
+		},
 	})
 }
 
@@ -69,6 +73,14 @@ func exitsWith(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func execute(ts *testscript.TestScript, args []string) error {
+	cmd := command(ts, args)
+	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
+	return cmd.Run()
+}
+
+// command is a command with an environment of its own, so that nothing of the
+// machine's weft is touched.
+func command(ts *testscript.TestScript, args []string) *exec.Cmd {
 	path := strings.TrimPrefix(args[0], "./")
 	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
 		if found := filepath.Join(dir, path); !strings.Contains(path, "/") {
@@ -80,9 +92,11 @@ func execute(ts *testscript.TestScript, args []string) error {
 	}
 	cmd := exec.Command(path, args[1:]...)
 	cmd.Dir = ts.Getenv("WORK")
-	cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + cmd.Dir}
-	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
-	return cmd.Run()
+	cmd.Env = []string{
+		"PATH=" + ts.Getenv("PATH"), "HOME=" + cmd.Dir,
+		"WEFT_HISTORY=" + filepath.Join(cmd.Dir, "history"), "WEFT_LOCK=" + filepath.Join(cmd.Dir, "apply.lock"),
+	}
+	return cmd
 }
 
 // TestReadme runs each command that the README shows with its output, and

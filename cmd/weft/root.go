@@ -25,7 +25,8 @@ kube-proxy serves.
 
 Exit codes: 0 done; 1 error; 2 diff found changes; 3 a template failed;
 4 the state file was refused; 5 the lint or nft refused the rules;
-8 the kernel differs from the state; 9 that cannot be told; 64 wrong usage.`
+7 not confirmed, the rules before are back; 8 the kernel differs from the state;
+9 that cannot be told; 64 wrong usage.`
 
 // program is one invocation: its streams, and what all commands share.
 type program struct {
@@ -69,6 +70,7 @@ func (p *program) root() *cobra.Command {
 	}
 	root.AddCommand(
 		p.renderCommand(), p.applyCommand(), p.diffCommand(), p.watchCommand(), p.runCommand(), p.verifyCommand(), p.explainCommand(), p.cleanupCommand(),
+		p.historyCommand(), p.rollbackCommand(), p.confirmCommand(),
 		p.templatesCommand(), p.stateCommand(), p.configCommand(), p.versionCommand(),
 	)
 	return root

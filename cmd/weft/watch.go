@@ -46,7 +46,7 @@ at once with --cleanup-on-exit.`,
 			if err != nil {
 				return err
 			}
-			return a.run(cmd.Context())
+			return a.holding("weft run", func() error { return a.run(cmd.Context()) })
 		},
 	}
 	vars.add(cmd)

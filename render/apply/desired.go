@@ -47,7 +47,9 @@ type Refusal struct {
 	// By is what refused: lint or nft.
 	By       string
 	Findings []*render.Error
-	err      error
+	// Result is what was refused.
+	Result *render.Result
+	err    error
 }
 
 func (r *Refusal) Error() string {
@@ -86,7 +88,7 @@ func syntaxFindings(err error) []ruleset.Finding {
 }
 
 func refusal(by string, result *render.Result, findings []ruleset.Finding, err error) *Refusal {
-	r := &Refusal{By: by, err: err}
+	r := &Refusal{By: by, Result: result, err: err}
 	for _, f := range findings {
 		message := f.Message
 		if f.Rule != "" {

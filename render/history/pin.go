@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // PinFile is the path to follow in order to learn of pins in a folder.
@@ -34,7 +35,7 @@ func Pinned(folder string) (Entry, bool, error) {
 		return Entry{}, false, nil
 	}
 	e, err := read(PinFile(folder))
-	if errors.Is(err, os.ErrNotExist) {
+	if isNowhere(err) {
 		return Entry{}, false, nil
 	}
 	if err != nil {
@@ -43,13 +44,19 @@ func Pinned(folder string) (Entry, bool, error) {
 	return e, true, nil
 }
 
+// isNowhere reports whether the file, or the folder that it would be in, is not
+// there.
+func isNowhere(err error) bool {
+	return errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
 // Release takes the pin away, and reports whether there was one.
 func Release(folder string) (bool, error) {
 	if folder == "" {
 		return false, nil
 	}
 	err := os.Remove(PinFile(folder))
-	if errors.Is(err, os.ErrNotExist) {
+	if isNowhere(err) {
 		return false, nil
 	}
 	if err != nil {

@@ -32,6 +32,9 @@ type Config struct {
 	Static        static.Config  `yaml:"static"`
 	FailAfter     Duration       `yaml:"failAfter"`
 	CleanupOnExit bool           `yaml:"cleanupOnExit"`
+	History       string         `yaml:"history"`
+	HistoryLimit  int            `yaml:"historyLimit"`
+	Lock          string         `yaml:"lock"`
 	Nft           string         `yaml:"nft"`
 	LogLevel      string         `yaml:"logLevel"`
 	LogFormat     string         `yaml:"logFormat"`
@@ -104,6 +107,9 @@ func Keys() []Key {
 		{Name: "static", Doc: "addresses, nodes and services of the source static", FileOnly: true, get: func(c *Config) any { return c.Static }},
 		parsed("failAfter", "10m", "age of the state at which weft lets go; 0 is never", func(c *Config) *Duration { return &c.FailAfter }),
 		boolean("cleanupOnExit", "false", "take the rules out when told to stop; otherwise the heartbeat ends them", func(c *Config) *bool { return &c.CleanupOnExit }),
+		text("history", "/run/weft/history", "folder of the last transactions, for weft history and weft rollback; empty keeps none", func(c *Config) *string { return &c.History }),
+		integer("historyLimit", "32", "how many transactions the history keeps, 1 to 10000; together at most 64 MiB", 1, 10000, func(c *Config) *int { return &c.HistoryLimit }),
+		text("lock", "", "file that only one applier holds; empty is one in /run/weft for each network namespace and table", func(c *Config) *string { return &c.Lock }),
 		text("nft", "nft", "the nft program", func(c *Config) *string { return &c.Nft }),
 		choice("logLevel", "info", "least important messages to log", func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error"),
 		choice("logFormat", "text", "form of the log on standard error", func(c *Config) *string { return &c.LogFormat }, "text", "json"),
@@ -170,6 +176,11 @@ func (c *Config) readFile(file string) error {
 func (c *Config) resolve(folder string) {
 	if !filepath.IsAbs(c.State) {
 		c.State = filepath.Join(folder, c.State)
+	}
+	for _, path := range []*string{&c.History, &c.Lock} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(folder, *path)
+		}
 	}
 	if strings.ContainsRune(c.Templates, filepath.Separator) && !filepath.IsAbs(c.Templates) {
 		c.Templates = filepath.Join(folder, c.Templates)

@@ -54,3 +54,18 @@ func parsed(name, value, doc string, field func(*Config) *Duration) Key {
 		get: func(c *Config) any { return *field(c) },
 	}
 }
+
+func integer(name, value, doc string, least, most int, field func(*Config) *int) Key {
+	return Key{
+		Name: name, Default: value, Doc: doc,
+		set: func(c *Config, s string) error {
+			n, err := strconv.Atoi(s)
+			if err != nil || n < least || n > most {
+				return fmt.Errorf("%s: got %q, expected a number from %d to %d", name, s, least, most)
+			}
+			*field(c) = n
+			return nil
+		},
+		get: func(c *Config) any { return *field(c) },
+	}
+}
