@@ -60,6 +60,7 @@ func wrongs() []wrong {
 		in("masquerading of TCP lost", "meta l4proto tcp ct original proto-dst @tcp-nodeports masquerade", "meta l4proto tcp ct original proto-dst @sctp-nodeports masquerade", "not masqueraded"),
 		in("masquerading of everything", "chain postrouting {\n\t\ttype nat hook postrouting priority 90; policy accept;\n", "chain postrouting {\n\t\ttype nat hook postrouting priority 90; policy accept;\n\t\tmasquerade\n", "not translated"),
 		in("masquerading of other translations", "chain postrouting {\n\t\ttype nat hook postrouting priority 90; policy accept;\n", "chain postrouting {\n\t\ttype nat hook postrouting priority 90; policy accept;\n\t\tct status dnat masquerade\n", "somebody else translated"),
+		in("masquerading of the same port elsewhere", "ct original ip daddr @nodeport-ips meta l4proto tcp", "meta l4proto tcp", "somebody else translated"),
 		in("masquerading behind kube-proxy", "hook postrouting priority 90", "hook postrouting priority 110", "not before kube-proxy"),
 		in("dependence on the source", "chain services {", "chain services {\n\t\tip saddr 192.0.2.0/24 accept", "source in 192.0.2.0-192.0.2.255"),
 		in("dependence on the interface", "chain services {", "chain services {\n\t\tiifname \"eth7\" accept", "iifname"),
@@ -133,5 +134,19 @@ func TestDormantTableIsFound(t *testing.T) {
 	load(t, ns, strings.Replace(ruleset(even(2), uniform, verify.MasqueradeAll), "table ip weft {", "table ip weft {\n\tflags dormant", 1))
 	if r := verify.Check(read(t, ns), even(2), verify.Want{}); r.OK() {
 		t.Errorf("report of a dormant table = %v", r)
+	}
+}
+
+// TestHairpinOfRemoteMode: without masquerading, an endpoint here that connects
+// to its own NodePort never gets an answer.
+func TestHairpinOfRemoteMode(t *testing.T) {
+	st := example()
+	text := ruleset(st, inline, verify.MasqueradeRemote)
+	changed := strings.Replace(text, "ip saddr @local-endpoints masquerade", "ip saddr @local-endpoints counter", 1)
+	ns := labtest.Scratch(t)
+	load(t, ns, changed)
+	r := verify.Check(read(t, ns), st, verify.Want{Masquerade: verify.MasqueradeRemote})
+	if changed == text || !strings.Contains(r.String(), "riset/web tcp/30000 at 10.34.4.141, postrouting") {
+		t.Errorf("report = %v", r)
 	}
 }
