@@ -16,6 +16,7 @@ import (
 	"weft/cmd/weft/config"
 	"weft/render"
 	"weft/render/apply"
+	"weft/render/history"
 	"weft/render/nft"
 	"weft/state/follow"
 	"weft/templates"
@@ -67,10 +68,24 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 	loop := &apply.Loop{
 		StateFile: c.State, FailAfter: time.Duration(c.FailAfter), Runner: nft.Runner{Path: c.Nft}, Log: a.log,
 		Templates: func() (*render.Set, render.Vars, error) { return a.vars.load(a.config.Load()) },
+		Keep:      func(e history.Entry) { a.program.keep(a.config.Load(), e) },
+		Pinned:    a.pinned,
 	}
 	g.Go(func() error { return loop.Run(ctx, a.changes) })
 	g.Go(func() error { return a.follow(ctx, []string{c.State}, func() { a.notify(apply.StateChanged) }) })
+	g.Go(func() error {
+		return a.follow(ctx, []string{history.PinFile(c.History)}, func() { a.notify(apply.StateChanged) })
+	})
 	g.Go(func() error { return a.followTemplates(ctx) })
+}
+
+// pinned is the ruleset that `weft rollback` wants, or nil.
+func (a *agent) pinned() (*apply.Desired, error) {
+	e, ok, err := history.Pinned(a.config.Load().History)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return apply.Recorded(e)
 }
 
 // notify asks the applier for a pass, without waiting for the one that runs.

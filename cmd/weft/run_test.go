@@ -68,6 +68,8 @@ func (l *live) end(signal os.Signal) *os.ProcessState {
 func configText(weight int, more string) string {
 	return `node: n1
 state: run/state.yaml
+history: run/history
+lock: run/lock
 vars:
   heartbeat: 2s
 static:

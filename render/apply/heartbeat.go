@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"weft/render"
 	"weft/render/verify"
 )
 
@@ -16,7 +17,7 @@ const renewals = 3
 // beat renews the heartbeat. When that fails, somebody may have taken the table
 // away, so everything is loaded again.
 func (l *Loop) beat(ctx context.Context) {
-	if l.good.set == nil || l.letGo() || l.blind() || l.good.vars.Heartbeat() == 0 {
+	if l.good.set == nil || l.letGo() || l.blind() || l.inForce().Heartbeat() == 0 {
 		l.schedule()
 		return
 	}
@@ -30,14 +31,17 @@ func (l *Loop) beat(ctx context.Context) {
 
 func (l *Loop) renew(ctx context.Context) error {
 	var v4, v6 []netip.Addr
-	for _, a := range l.st.Addresses {
+	st, vars := l.st, l.inForce()
+	if l.applied != nil {
+		st = l.applied.State
+	}
+	for _, a := range st.Addresses {
 		if a.Is4() {
 			v4 = append(v4, a)
 		} else {
 			v6 = append(v6, a)
 		}
 	}
-	vars := l.good.vars
 	var errs error
 	for family, addresses := range map[verify.Family][]netip.Addr{verify.IPv4: v4, verify.IPv6: v6} {
 		if len(addresses) > 0 {
@@ -45,6 +49,14 @@ func (l *Loop) renew(ctx context.Context) error {
 		}
 	}
 	return errs
+}
+
+// inForce are the vars of the rules that the kernel holds.
+func (l *Loop) inForce() render.Vars {
+	if l.applied != nil {
+		return l.applied.Vars
+	}
+	return l.good.vars
 }
 
 // blind reports whether what is wanted could not be proven for so long that
@@ -55,7 +67,7 @@ func (l *Loop) blind() bool {
 
 // schedule sets the time of the next heartbeat.
 func (l *Loop) schedule() {
-	if timeout := l.good.vars.Heartbeat(); timeout > 0 {
+	if timeout := l.inForce().Heartbeat(); timeout > 0 {
 		l.beats.Reset(timeout / renewals)
 		return
 	}

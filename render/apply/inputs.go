@@ -17,6 +17,7 @@ type inputs struct {
 	stale   bool      // the state is too old
 	newest  candidate
 	good    candidate // the last that the kernel took
+	pinned  *Desired  // goes before all of them; usually nil
 }
 
 // candidate is a template set with the vars to render it with.
@@ -33,12 +34,29 @@ func (l *Loop) read(change Change) {
 	if change&StateChanged != 0 {
 		l.readState()
 	}
+	l.readPin()
 	if change&TemplatesChanged != 0 {
 		set, vars, err := l.Templates()
 		if !l.complain("templates", "templates refused, the last good ones stay in force", err) {
 			l.newest = candidate{set, vars}
 		}
 	}
+}
+
+// readPin takes in whether something is pinned. While that cannot be told, what
+// was so stays so.
+func (l *Loop) readPin() {
+	if l.Pinned == nil {
+		return
+	}
+	pinned, err := l.Pinned()
+	if l.complain("pin", "what is pinned cannot be told", err) {
+		return
+	}
+	if (pinned == nil) != (l.pinned == nil) {
+		l.Log.Info("rules of the history", "pinned", pinned != nil)
+	}
+	l.pinned = pinned
 }
 
 func (l *Loop) readState() {

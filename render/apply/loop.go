@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"weft/render"
+	"weft/render/history"
 	"weft/render/nft"
 	"weft/state"
 )
@@ -38,10 +39,12 @@ type Loop struct {
 	Runner    nft.Runner
 	Log       *slog.Logger
 
-	// Tried is called after each transaction that was tried: err is nil for
-	// rules that are proven. desired is nil if it did not come to a transaction.
-	// text is the state file. Tried may be nil.
-	Tried func(desired *Desired, text []byte, err error)
+	// Keep takes the history's entry of each transaction that was tried, but for
+	// one that fails again as it did before. It may be nil.
+	Keep func(history.Entry)
+	// Pinned is the ruleset that somebody wants whatever the state and the
+	// templates say, or nil. It may be nil itself.
+	Pinned func() (*Desired, error)
 
 	inputs
 	applied *Desired // what the kernel holds, proven; nil if that is not known
@@ -177,18 +180,42 @@ func templatesAtFault(err error) bool {
 
 // try renders and loads, and notes how that ended.
 func (l *Loop) try(ctx context.Context, c candidate, force bool) error {
-	desired, err := Desire(ctx, c.set, l.st, c.vars)
+	desired, err := l.desire(ctx, c)
 	if err == nil {
-		l.reportLeftOut(desired)
 		if !force && l.holds(ctx, desired) {
 			return nil
 		}
 		err = l.load(ctx, c, desired)
 	}
-	if l.Tried != nil && ctx.Err() == nil {
-		l.Tried(desired, l.text, err)
+	if ctx.Err() == nil {
+		l.keep(c, desired, err)
 	}
 	return err
+}
+
+// desire is what is pinned, or what the templates make of the state.
+func (l *Loop) desire(ctx context.Context, c candidate) (*Desired, error) {
+	if l.pinned != nil {
+		return l.pinned, nil
+	}
+	desired, err := Desire(ctx, c.set, l.st, c.vars)
+	if err != nil {
+		return nil, err
+	}
+	for _, left := range desired.LeftOut {
+		l.complain("left out "+left.ServicePort.ID(), "ServicePort left to kube-proxy, its template failed", left.Err)
+	}
+	return desired, nil
+}
+
+// keep notes in the history how a transaction ended.
+func (l *Loop) keep(c candidate, desired *Desired, err error) {
+	if l.Keep == nil || err != nil && l.said["apply"] == err.Error() {
+		return
+	}
+	if e, ok := Record(l.st, l.text, c.vars, desired, err); ok {
+		l.Keep(e)
+	}
 }
 
 // holds says whether the kernel has the desired rules already. At the start
@@ -228,7 +255,7 @@ func (l *Loop) load(ctx context.Context, c candidate, desired *Desired) error {
 		return err
 	}
 	l.applied = desired
-	l.Log.Info("rules proven", "generation", l.st.Generation, "set", desired.Set, "load", loaded.Sub(start), "verify", time.Since(loaded))
+	l.Log.Info("rules proven", "generation", desired.State.Generation, "set", desired.Set, "load", loaded.Sub(start), "verify", time.Since(loaded))
 	l.endFlows(ctx)
 	return nil
 }
@@ -240,13 +267,10 @@ func (l *Loop) doubtful(c candidate) bool {
 	if !l.failing.IsZero() {
 		return true
 	}
-	return c.set != l.good.set && (l.good.set != nil || !c.set.Shipped())
-}
-
-func (l *Loop) reportLeftOut(desired *Desired) {
-	for _, left := range desired.LeftOut {
-		l.complain("left out "+left.ServicePort.ID(), "ServicePort left to kube-proxy, its template failed", left.Err)
+	if l.pinned != nil {
+		return false // it was proven before it could be pinned
 	}
+	return c.set != l.good.set && (l.good.set != nil || !c.set.Shipped())
 }
 
 // complain logs a stage's error once: not again while it is the same, and once

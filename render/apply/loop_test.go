@@ -18,6 +18,7 @@ import (
 	"weft/examples/lab/labtest"
 	"weft/render"
 	"weft/render/apply"
+	"weft/render/history"
 	"weft/render/nft"
 	"weft/templates"
 )
@@ -30,7 +31,7 @@ type rig struct {
 	ns      *lab.Namespace
 	dir     string
 	changes chan apply.Change
-	proven  chan *apply.Desired
+	proven  chan history.Entry
 	log     *buffer
 	stop    func()
 }
@@ -56,7 +57,7 @@ func start(t *testing.T, over render.Vars, change func(*apply.Loop)) *rig {
 	t.Helper()
 	r := &rig{
 		t: t, ns: labtest.Scratch(t), dir: t.TempDir(), log: &buffer{},
-		changes: make(chan apply.Change), proven: make(chan *apply.Desired, 100),
+		changes: make(chan apply.Change), proven: make(chan history.Entry, 100),
 	}
 	r.write("state.yaml", stateText("0.5", "0.5"))
 	files, err := templates.Files(templates.Cascade)
@@ -68,9 +69,9 @@ func start(t *testing.T, over render.Vars, change func(*apply.Loop)) *rig {
 	}
 	loop := &apply.Loop{
 		StateFile: filepath.Join(r.dir, "state.yaml"), Log: slog.New(slog.NewTextHandler(r.log, nil)),
-		Tried: func(d *apply.Desired, _ []byte, err error) {
-			if err == nil {
-				r.proven <- d
+		Keep: func(e history.Entry) {
+			if e.Result == history.Proven {
+				r.proven <- e
 			}
 		},
 		Templates: func() (*render.Set, render.Vars, error) {
@@ -136,14 +137,14 @@ func (r *rig) write(name, text string) {
 }
 
 // next waits for the next proof.
-func (r *rig) next() *apply.Desired {
+func (r *rig) next() history.Entry {
 	r.t.Helper()
 	select {
 	case d := <-r.proven:
 		return d
 	case <-time.After(20 * time.Second):
 		r.t.Fatal("nothing was proven")
-		return nil
+		return history.Entry{}
 	}
 }
 
