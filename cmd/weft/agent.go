@@ -68,7 +68,7 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 	loop := &apply.Loop{
 		StateFile: c.State, FailAfter: time.Duration(c.FailAfter), Runner: nft.Runner{Path: c.Nft}, Log: a.log,
 		Templates: func() (*render.Set, render.Vars, error) { return a.vars.load(a.config.Load()) },
-		Keep:      func(e history.Entry) { a.program.keep(a.config.Load(), e) },
+		Keep:      a.recorder(openHistory(c)),
 		Pinned:    a.pinned,
 	}
 	g.Go(func() error { return loop.Run(ctx, a.changes) })
@@ -77,6 +77,22 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 		return a.follow(ctx, []string{history.PinFile(c.History)}, func() { a.notify(apply.StateChanged) })
 	})
 	g.Go(func() error { return a.followTemplates(ctx) })
+}
+
+// recorder keeps each transaction in the history. That this does not work stops
+// nothing, and is said once until it works again.
+func (a *agent) recorder(log *history.Log) func(history.Entry) {
+	said := ""
+	return func(e history.Entry) {
+		problem := ""
+		if err := log.Add(e); err != nil {
+			problem = err.Error()
+		}
+		if problem != "" && problem != said {
+			a.log.Error("history not kept", "error", problem)
+		}
+		said = problem
+	}
 }
 
 // pinned is the ruleset that `weft rollback` wants, or nil.

@@ -93,7 +93,7 @@ func (p *program) load(ctx context.Context, in *inputs, confirmWithin time.Durat
 		p.warnLeftOut(desired.Result)
 		err = p.loadProven(ctx, in.config, desired, confirmWithin)
 	}
-	if e, ok := apply.Record(st, text, in.vars, desired, err); ok {
+	if e, ok := apply.Record(desired, text, err); ok {
 		p.keep(in.config, e)
 	}
 	return err

@@ -47,9 +47,9 @@ type Refusal struct {
 	// By is what refused: lint or nft.
 	By       string
 	Findings []*render.Error
-	// Result is what was refused.
-	Result *render.Result
-	err    error
+	// Desired is what was refused; without a Ruleset if it was the lint.
+	Desired *Desired
+	err     error
 }
 
 func (r *Refusal) Error() string {
@@ -69,14 +69,16 @@ func Desire(ctx context.Context, set *render.Set, st *state.State, vars render.V
 	if err != nil {
 		return nil, err
 	}
+	d := &Desired{Result: result, State: st, Vars: vars, Table: vars.Table()}
 	parsed, err := ruleset.Parse(result.Text)
 	if err != nil {
-		return nil, refusal("lint", result, syntaxFindings(err), err)
+		return nil, d.refusal("lint", syntaxFindings(err), err)
 	}
-	if findings := ruleset.Lint(parsed, ruleset.Options{Table: vars.Table()}); len(findings) > 0 {
-		return nil, refusal("lint", result, findings, nil)
+	if findings := ruleset.Lint(parsed, ruleset.Options{Table: d.Table}); len(findings) > 0 {
+		return nil, d.refusal("lint", findings, nil)
 	}
-	return &Desired{Result: result, State: st, Vars: vars, Table: vars.Table(), Ruleset: parsed}, nil
+	d.Ruleset = parsed
+	return d, nil
 }
 
 func syntaxFindings(err error) []ruleset.Finding {
@@ -87,14 +89,14 @@ func syntaxFindings(err error) []ruleset.Finding {
 	return []ruleset.Finding{{Line: syntax.Line, Column: syntax.Column, Message: syntax.Message}}
 }
 
-func refusal(by string, result *render.Result, findings []ruleset.Finding, err error) *Refusal {
-	r := &Refusal{By: by, Result: result, err: err}
+func (d *Desired) refusal(by string, findings []ruleset.Finding, err error) *Refusal {
+	r := &Refusal{By: by, Desired: d, err: err}
 	for _, f := range findings {
 		message := f.Message
 		if f.Rule != "" {
 			message += " (" + f.Rule + ")"
 		}
-		r.Findings = append(r.Findings, result.At(f.Line, message))
+		r.Findings = append(r.Findings, d.At(f.Line, message))
 	}
 	return r
 }
@@ -129,5 +131,5 @@ func (d *Desired) Load(ctx context.Context, runner nft.Runner) error {
 	for _, m := range refused.Messages {
 		findings = append(findings, ruleset.Finding{Line: m.Line - before, Column: m.Column, Message: m.Text})
 	}
-	return refusal("nft", d.Result, findings, err)
+	return d.refusal("nft", findings, err)
 }

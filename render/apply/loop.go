@@ -188,7 +188,7 @@ func (l *Loop) try(ctx context.Context, c candidate, force bool) error {
 		err = l.load(ctx, c, desired)
 	}
 	if ctx.Err() == nil {
-		l.keep(c, desired, err)
+		l.keep(desired, err)
 	}
 	return err
 }
@@ -209,11 +209,11 @@ func (l *Loop) desire(ctx context.Context, c candidate) (*Desired, error) {
 }
 
 // keep notes in the history how a transaction ended.
-func (l *Loop) keep(c candidate, desired *Desired, err error) {
+func (l *Loop) keep(desired *Desired, err error) {
 	if l.Keep == nil || err != nil && l.said["apply"] == err.Error() {
 		return
 	}
-	if e, ok := Record(l.st, l.text, c.vars, desired, err); ok {
+	if e, ok := Record(desired, l.text, err); ok {
 		l.Keep(e)
 	}
 }

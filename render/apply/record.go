@@ -14,28 +14,25 @@ import (
 	"weft/state"
 )
 
-// Record is the history's entry for a transaction that ended with err: desired
-// is what was loaded, or nil if err says that it did not come so far. text is
-// the state file. There is nothing to record if nothing was rendered.
-func Record(st *state.State, text []byte, vars render.Vars, desired *Desired, err error) (e history.Entry, ok bool) {
-	var result *render.Result
+// Record is the history's entry for a transaction that ended with err. desired is
+// what was to be loaded; of what the lint refused it may be nil. text is the
+// state file. There is nothing to record if nothing was rendered.
+func Record(desired *Desired, text []byte, err error) (e history.Entry, ok bool) {
 	var refused *Refusal
-	switch {
-	case desired != nil:
-		result = desired.Result
-	case errors.As(err, &refused):
-		result = refused.Result
-	default:
+	if desired == nil && errors.As(err, &refused) {
+		desired = refused.Desired
+	}
+	if desired == nil {
 		return history.Entry{}, false
 	}
 	e = history.Entry{
-		Generation: st.Generation, Set: result.Set, Table: vars.Table(), Vars: recordedVars(vars),
-		Result: resultOf(err), Text: result.Text, State: text,
+		Generation: desired.State.Generation, Set: desired.Set, Table: desired.Table, Vars: recordedVars(desired.Vars),
+		Result: resultOf(err), Text: desired.Text, State: text,
 	}
 	if err != nil {
 		e.Message = err.Error()
 	}
-	for _, left := range result.LeftOut {
+	for _, left := range desired.LeftOut {
 		e.LeftOut = append(e.LeftOut, left.ServicePort.ID())
 	}
 	return e, true
