@@ -59,6 +59,9 @@ type LeftOut struct {
 // more than half of them fail, or 64, it is the template that is broken: the
 // error is then the first one, an [*Error].
 func Render(ctx context.Context, set *Set, st *state.State, vars Vars) (*Result, error) {
+	if err := guard(st); err != nil {
+		return nil, err
+	}
 	set, err := set.choose(st)
 	if err != nil {
 		return nil, err

@@ -7,8 +7,8 @@
 // its only complete parser.
 //
 // A run of nft is one transaction: the kernel holds all of it or nothing. nft
-// gets the text on standard input, a bare environment, and a process group of
-// its own, which is killed when the context ends, so that a hanging nft takes
+// gets the whole text on standard input, a bare environment, and a process group
+// of its own, which is killed when the context ends, so that a hanging nft takes
 // nobody with it.
 package nft
 
@@ -17,12 +17,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // DefaultTimeout ends an nft that hangs. The largest table that weft loads,
@@ -102,8 +106,13 @@ func (r Runner) run(ctx context.Context, stdin string, args ...string) (string, 
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"LC_ALL=C"}
-	cmd.Stdin = strings.NewReader(stdin)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	text, err := whole(stdin)
+	if err != nil {
+		return "", err
+	}
+	defer text.Close()
+	cmd.Stdin = text
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	var stdout, stderr bounded
@@ -127,6 +136,26 @@ func pid(cmd *exec.Cmd, started error) (int, error) {
 		return 0, started
 	}
 	return cmd.Process.Pid, nil
+}
+
+// whole is a file in memory that holds the text. A pipe would not do: were weft
+// killed while it writes, nft would take what is in the pipe for all, and the
+// beginning of a transaction may be a good transaction, such as one that deletes
+// a table. For the same reason nft dies with weft: left alone, it could load old
+// rules after the next weft has loaded new ones.
+func whole(text string) (*os.File, error) {
+	fd, err := unix.MemfdCreate("nft", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make a file for nft: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "nft")
+	if _, err = f.WriteString(text); err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write the text for nft: %w", errors.Join(err, f.Close()))
+	}
+	return f, nil
 }
 
 func (r Runner) find() (string, error) {

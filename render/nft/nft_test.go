@@ -117,3 +117,19 @@ func FuzzError(f *testing.F) {
 		}
 	})
 }
+
+// TestTextIsWholeBeforeNftStarts keeps the text in a file: from a pipe, nft would
+// take the beginning for all when weft is killed while it writes.
+func TestTextIsWholeBeforeNftStarts(t *testing.T) {
+	dir := t.TempDir()
+	script, size := filepath.Join(dir, "nft"), filepath.Join(dir, "size")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\n/usr/bin/stat -L -c %s /proc/self/fd/0 >"+size+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := (nft.Runner{Path: script}).Load(t.Context(), strings.Repeat("x", 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(size); err != nil || strings.TrimSpace(string(got)) != "1048576" {
+		t.Errorf("nft finds %q bytes at its start, %v, want all", got, err)
+	}
+}
