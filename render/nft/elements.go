@@ -2,6 +2,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -15,6 +16,19 @@ type elementList struct {
 	timeout    time.Duration
 	// intervals says that the set holds intervals.
 	intervals bool
+}
+
+// maxAddresses fit into an attribute of 64 KiB, intervals and IPv6 included.
+const maxAddresses = 512
+
+func (l elementList) check() error {
+	if len(l.addresses) > maxAddresses {
+		return fmt.Errorf("%d addresses, want at most %d", len(l.addresses), maxAddresses)
+	}
+	if l.timeout < time.Millisecond {
+		return fmt.Errorf("timeout %s, want a millisecond or more: an element without one stays", l.timeout)
+	}
+	return nil
 }
 
 // name encodes the attributes that name the set.

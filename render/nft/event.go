@@ -17,11 +17,13 @@ type Event struct {
 	Expired bool
 	// Own says that weft sent the transaction; see [Own].
 	Own bool
-	// Generation is the number of the transaction.
+	// Generation is the number of the transaction; 0 of what the kernel did by
+	// itself.
 	Generation uint32
-	// Process sent the transaction.
+	// Process sent the transaction; it is zero of what the kernel did by itself.
 	Process Process
-	// Changes are the first of what changed, in the order of the transaction.
+	// Changes are the first of what changed in the order of the transaction,
+	// but tables before all others.
 	Changes []Change
 	// More is how many changes there were beyond those.
 	More int
@@ -71,8 +73,8 @@ const (
 	Other     Kind = "other"
 )
 
-// maxChanges bounds what an event tells one by one: a flush of the largest
-// table has a hundred thousand.
+// maxChanges bounds what an event tells one by one, of tables and of all else:
+// a flush of the largest table has a hundred thousand changes.
 const maxChanges = 64
 
 // saidChanges is how many changes String tells.

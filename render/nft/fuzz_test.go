@@ -13,7 +13,7 @@ func FuzzNotifications(f *testing.F) {
 	f.Fuzz(func(t *testing.T, datagram []byte) {
 		for _, table := range []string{"weft", ""} {
 			err := nft.Decode(table, datagram, func(e nft.Event) {
-				if len(e.Changes) == 0 && e.More == 0 || len(e.Changes) > 100 || e.More < 0 || e.String() == "" {
+				if len(e.Changes) == 0 && e.More == 0 || len(e.Changes) > 128 || e.More < 0 || e.String() == "" {
 					t.Errorf("event %+v", e)
 				}
 				for _, c := range e.Changes {

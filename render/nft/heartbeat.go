@@ -28,10 +28,6 @@ type Heart struct {
 // for a transaction of somebody else that it works on.
 const patience = 10 * time.Second
 
-// maxAddresses of a beat, so that their list fits into an attribute of 64 KiB,
-// intervals and IPv6 included.
-const maxAddresses = 512
-
 // OpenHeart opens a heart in the network namespace of the calling thread. own
 // learns that its transactions are weft's; it may be nil.
 func OpenHeart(own *Own) (*Heart, error) {
@@ -50,8 +46,8 @@ func (h *Heart) Close() error {
 }
 
 // Beat makes the addresses elements of the set for the timeout from now, in one
-// transaction: nobody sees them absent. All must be of the set's family. The
-// timeout has a resolution of a millisecond. A table or set that is gone is
+// transaction: nobody sees them absent. All must be of the set's family, 512
+// at most. The timeout is cut to milliseconds, of which it has one at least. A table or set that is gone is
 // [unix.ENOENT]; what else the kernel refuses is its error number too.
 //
 // Adding an element that is there does not renew it, and deleting one that has
@@ -59,14 +55,18 @@ func (h *Heart) Close() error {
 // on every kernel. The kernel is asked first whether the set holds intervals,
 // because an address there is a pair of elements, and one of them alone would be
 // every address from there on.
+//
+// The kernel works on one transaction at a time, so a beat waits for those of
+// others, and the context does not end that wait.
 func (h *Heart) Beat(ctx context.Context, family nfnl.Family, table, set string, addresses []netip.Addr, timeout time.Duration) error {
 	if len(addresses) == 0 {
 		return nil
 	}
-	if len(addresses) > maxAddresses {
-		return fmt.Errorf("renew the elements of set %s %s %s: %d addresses, want at most %d", family, table, set, len(addresses), maxAddresses)
+	list := elementList{table: table, set: set, addresses: addresses, timeout: timeout}
+	err := list.check()
+	if err == nil {
+		err = h.beat(ctx, family, list)
 	}
-	err := h.beat(ctx, family, elementList{table: table, set: set, addresses: addresses, timeout: timeout})
 	if err != nil {
 		return fmt.Errorf("renew the elements of set %s %s %s: %w", family, table, set, err)
 	}

@@ -149,6 +149,40 @@ func TestBeatRefused(t *testing.T) {
 			}
 		})
 	}
+	t.Run("timeout and number", func(t *testing.T) {
+		ns := labtest.Scratch(t)
+		load(t, ns, setOf(nfnl.IPv6, "ipv6_addr", "timeout, interval"))
+		h := heart(t, ns, nil)
+		beat := func(n int, timeout time.Duration) error {
+			list, a := []netip.Addr(nil), netip.MustParseAddr("fd42::")
+			for range n {
+				a = a.Next().Next()
+				list = append(list, a)
+			}
+			return h.Beat(t.Context(), nfnl.IPv6, "weft", "nodeport-ips", list, timeout)
+		}
+		if err := beat(1, 999*time.Microsecond); err == nil {
+			t.Error("a timeout of no millisecond is accepted")
+		}
+		if err := beat(513, time.Minute); err == nil {
+			t.Error("too many addresses are accepted")
+		}
+		if err := beat(512, time.Minute); err != nil {
+			t.Error(err)
+		}
+		if n := len(listing(t, ns, nfnl.IPv6)); n < 1024 {
+			t.Errorf("%d elements, want 512 with their ends", n)
+		}
+	})
+	t.Run("closed", func(t *testing.T) {
+		h := heart(t, labtest.Scratch(t), nil)
+		if err := h.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Beat(t.Context(), nfnl.IPv4, "weft", "nodeport-ips", here, time.Minute); err == nil {
+			t.Error("a closed heart beats")
+		}
+	})
 	t.Run("context", func(t *testing.T) {
 		ns := labtest.Scratch(t)
 		h := heart(t, ns, nil)

@@ -10,6 +10,10 @@
 // gets the whole text on standard input, a bare environment, and a process group
 // of its own, which is killed when the context ends, so that a hanging nft takes
 // nobody with it.
+//
+// What needs no parser goes through netlink, where it costs microseconds: a
+// [Heart] renews the node's addresses, and a [Subscription] hears who changes
+// the tables. [Own] tells weft's transactions from those of others.
 package nft
 
 import (

@@ -29,10 +29,10 @@ type Own struct {
 	runs map[uint32]time.Time
 }
 
-// remembered is how long a program that ended is told from one that gets the
-// same process id later. It must be longer than a subscription takes to read
-// what waits for it.
-const remembered = 5 * time.Second
+// remembered is how long the process id of a program that ended is still
+// weft's: longer than a subscription takes to read what waits for it, and
+// shorter than the machine takes to use all process ids once.
+const remembered = time.Minute
 
 // open notes a socket, closed forgets it.
 func (o *Own) open(port uint32) {

@@ -97,9 +97,18 @@ func (s *socket) drain() error {
 }
 
 // until makes reads end with the context. The function that it returns takes
-// that back and must be called.
-func (s *socket) until(ctx context.Context) (stop func() bool) {
-	return context.AfterFunc(ctx, func() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) })
+// that back and must be called; after it, nothing changes the deadline anymore.
+func (s *socket) until(ctx context.Context) (stop func()) {
+	ended := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		_ = s.file.SetReadDeadline(time.Unix(1, 0))
+	})
+	return func() {
+		if !cancel() {
+			<-ended
+		}
+	}
 }
 
 // message is one netlink message; data is what follows its header.

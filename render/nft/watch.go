@@ -90,13 +90,17 @@ func (s *Subscription) Close() error { return s.socket.Close() }
 
 // collector makes events out of notifications.
 type collector struct {
-	table   []byte
-	own     *Own
-	pending []Change
-	more    int
+	table []byte
+	own   *Own
+	// tables and rest are the changes of the transaction that is being told. The
+	// kernel tells of a table that is deleted last, after all that was in it.
+	tables, rest []Change
+	more         int
 }
 
-func (c *collector) clear() { c.pending, c.more = nil, 0 }
+func (c *collector) clear() { c.tables, c.rest, c.more = nil, nil, 0 }
+
+func (c *collector) nothing() bool { return len(c.tables)+len(c.rest)+c.more == 0 }
 
 // take reads a datagram. An error means that what was in it is not known.
 func (c *collector) take(datagram []byte, changed func(Event)) error {
@@ -129,21 +133,25 @@ func (c *collector) ours(m message) bool {
 }
 
 // note keeps a change until its transaction is over. One that no socket sent is
-// of no transaction.
+// the kernel's own doing and of no transaction.
 func (c *collector) note(m message, changed func(Event)) {
+	kind := meanings[m.kind()].kind
 	if m.port == 0 {
-		changed(Event{Expired: true, Changes: changes(m, maxChanges)})
+		changed(Event{Expired: kind == Element, Changes: changes(m, maxChanges)})
 		return
 	}
-	n := count(m)
-	list := changes(m, maxChanges-len(c.pending))
-	c.pending = append(c.pending, list...)
+	kept := &c.rest
+	if kind == Table {
+		kept = &c.tables
+	}
+	n, list := count(m), changes(m, maxChanges-len(*kept))
+	*kept = append(*kept, list...)
 	c.more += n - len(list)
 }
 
 // committed is the end of a transaction, ours or not.
 func (c *collector) committed(m message, changed func(Event)) {
-	if len(c.pending) == 0 && c.more == 0 {
+	if c.nothing() {
 		return
 	}
 	e := Event{
@@ -153,7 +161,7 @@ func (c *collector) committed(m message, changed func(Event)) {
 			Name: text(m.attribute(unix.NFTA_GEN_PROC_NAME)),
 			Port: m.port,
 		},
-		Changes: c.pending,
+		Changes: append(c.tables, c.rest...),
 		More:    c.more,
 	}
 	e.Own = c.own.wrote(e.Process.Port)

@@ -41,15 +41,21 @@ func watch(t *testing.T, ns *lab.Namespace, own *nft.Own) <-chan nft.Event {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return run(t, s)
+	return run(t, s, func(nft.Event) {})
 }
 
-func run(t *testing.T, s *nft.Subscription) <-chan nft.Event {
+// run hands each event to on first.
+func run(t *testing.T, s *nft.Subscription, on func(nft.Event)) <-chan nft.Event {
 	t.Helper()
 	events := make(chan nft.Event, 1000)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx, func(e nft.Event) { events <- e }) }()
+	go func() {
+		done <- s.Run(ctx, func(e nft.Event) {
+			on(e)
+			events <- e
+		})
+	}()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -131,6 +137,7 @@ func TestForeignChanges(t *testing.T) {
 			if e.Own || e.Lost || e.Expired || e.Process.Name != "nft" || e.Process.ID == 0 || e.Generation == 0 {
 				t.Errorf("event = %+v, want a foreign one of nft", e)
 			}
+			load(t, ns, "add table ip other\n")
 			silent(t, events)
 		})
 	}
@@ -157,7 +164,11 @@ func TestForeignDeletion(t *testing.T) {
 			load(t, ns, watched)
 			events := watch(t, ns, nil)
 			load(t, ns, text)
-			list := strings.Join(told(next(t, events)), "\n")
+			e := next(t, events)
+			if e.Changes[0].String() != "table ip weft deleted" {
+				t.Errorf("the first change is %s, want the table's", e.Changes[0])
+			}
+			list := strings.Join(told(e), "\n")
 			for _, want := range []string{
 				"table ip weft deleted", "chain ip weft svc deleted", "set ip weft nodeport-ips deleted",
 				"rule N of chain ip weft prerouting deleted",
@@ -230,14 +241,19 @@ func TestLostNotifications(t *testing.T) {
 	}
 	load(t, ns, "table ip other {\n\tchain c {\n"+strings.Repeat("\t\ttcp dport 80 accept\n", 500)+"\t}\n}\n")
 	load(t, ns, "add chain ip weft unheard\n")
-	events := run(t, s)
+	// What happens while somebody deals with the loss must be heard again.
+	events := run(t, s, func(e nft.Event) {
+		if e.Lost {
+			load(t, ns, "add chain ip weft heard\n")
+		}
+	})
 	if e := next(t, events); !e.Lost || e.String() != "notifications lost" {
 		t.Errorf("event = %v, want that some were lost", e)
 	}
-	load(t, ns, "add chain ip weft heard\n")
 	if diff := cmp.Diff([]string{"chain ip weft heard added"}, told(next(t, events))); diff != "" {
 		t.Errorf("after the loss (-want +got):\n%s", diff)
 	}
+	silent(t, events)
 }
 
 // TestLongTransaction: an event is bounded, and counts what it leaves out.
@@ -252,6 +268,34 @@ func TestLongTransaction(t *testing.T) {
 	}
 	if s := e.String(); !strings.Contains(s, "and 997 more changes by nft (process ") {
 		t.Errorf("event = %q", s)
+	}
+	load(t, ns, "delete table ip weft\n")
+	if s := next(t, events).String(); !strings.HasPrefix(s, "table ip weft deleted, ") {
+		t.Errorf("event = %q, want the table first", s)
+	}
+}
+
+func TestCloseEndsRun(t *testing.T) {
+	var s *nft.Subscription
+	err := labtest.Scratch(t).Do(func() (err error) {
+		s, err = nft.Subscribe("weft", nil)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(t.Context(), func(nft.Event) {}) }()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Second):
+		t.Error("the subscription runs on")
 	}
 }
 
