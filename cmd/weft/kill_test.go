@@ -150,9 +150,9 @@ func (l *life) await(st *state.State) {
 	l.t.Fatalf("the kernel does not come to what is wanted: %v", err)
 }
 
-// configText has a NodePort on TCP and one on UDP, served by the pods with these
+// clusterConfig has a NodePort on TCP and one on UDP, served by the pods with these
 // weights.
-func configText(dir string, node *lab.Node, pods []*lab.Host, weights []int, heartbeat string) string {
+func clusterConfig(dir string, node *lab.Node, pods []*lab.Host, weights []int, heartbeat string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "node: node1\nstate: %s/run/state.yaml\ntemplates: cascade\nvars: {heartbeat: %s}\nstatic:\n  addresses: [%v, %q]\n  services:\n",
 		dir, heartbeat, node.IPv4, node.IPv6.String())
@@ -236,7 +236,7 @@ func TestKillLoop(t *testing.T) {
 			weights[i] = random.IntN(5)
 		}
 		weights[random.IntN(len(weights))] = 1
-		l.write(l.conf, configText(l.dir, node, pods, weights, heartbeat))
+		l.write(l.conf, clusterConfig(l.dir, node, pods, weights, heartbeat))
 		wanted = append(wanted, l.wanted())
 	}
 	edit("30s")
@@ -427,7 +427,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	edit := func(a, b int) *state.State {
-		l.write(l.conf, configText(l.dir, node, pods, []int{a, b}, "30s"))
+		l.write(l.conf, clusterConfig(l.dir, node, pods, []int{a, b}, "30s"))
 		return l.wanted()
 	}
 	first := edit(1, 1)
