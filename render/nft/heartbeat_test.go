@@ -69,6 +69,7 @@ func setOf(family nfnl.Family, typ, flags string) string {
 func TestBeat(t *testing.T) {
 	for _, tt := range beats {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			ns := labtest.Scratch(t)
 			load(t, ns, setOf(tt.family, tt.typ, tt.flags))
 			h := heart(t, ns, nil)
@@ -82,16 +83,18 @@ func TestBeat(t *testing.T) {
 					t.Fatalf("%d elements, want %d", len(list), tt.elements)
 				}
 				for _, e := range list {
-					if left := time.Duration(e.Expiration) * time.Millisecond; !e.End && (left > timeout || left < timeout-200*time.Millisecond) {
-						t.Errorf("element %x ends in %s, want almost %s", e.Key, left, timeout)
+					if left := time.Duration(e.Expiration) * time.Millisecond; !e.End && (left > timeout || left <= timeout/2) {
+						t.Errorf("element %x ends in %s, want about %s", e.Key, left, timeout)
 					}
 				}
 			}
-			beat(time.Minute)
-			time.Sleep(250 * time.Millisecond)
-			beat(time.Minute)
-			beat(250 * time.Millisecond)
-			time.Sleep(260 * time.Millisecond)
+			beat(time.Second)
+			time.Sleep(500 * time.Millisecond)
+			beat(time.Second)
+			time.Sleep(1050 * time.Millisecond)
+			if n := len(listing(t, ns, tt.family)); n > 0 && tt.flags == "timeout" {
+				t.Fatalf("%d elements, want none before the last beat", n)
+			}
 			beat(time.Minute)
 		})
 	}
