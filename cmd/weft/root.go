@@ -69,12 +69,8 @@ func (p *program) root() *cobra.Command {
 		}
 	}
 	root.AddCommand(
-<<<<<<< HEAD
-		p.renderCommand(), p.applyCommand(), p.diffCommand(), p.watchCommand(), p.runCommand(), p.verifyCommand(), p.explainCommand(), p.cleanupCommand(),
-		p.historyCommand(), p.rollbackCommand(), p.confirmCommand(),
-=======
-		p.renderCommand(), p.applyCommand(), p.diffCommand(), p.watchCommand(), p.runCommand(), p.verifyCommand(), p.explainCommand(), p.checkCommand(), p.cleanupCommand(),
->>>>>>> efc2eeea91e554e199ba824cfc38aaaf3871e32c
+		p.renderCommand(), p.applyCommand(), p.diffCommand(), p.watchCommand(), p.runCommand(), p.cleanupCommand(),
+		p.verifyCommand(), p.explainCommand(), p.checkCommand(), p.historyCommand(), p.rollbackCommand(), p.confirmCommand(),
 		p.templatesCommand(), p.stateCommand(), p.configCommand(), p.versionCommand(),
 	)
 	return root
