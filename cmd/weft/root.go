@@ -67,6 +67,9 @@ func (p *program) root() *cobra.Command {
 		if !k.FileOnly {
 			p.flags.String(k.Flag(), k.Default, fmt.Sprintf("%s ($%s)", k.Doc, k.Env()))
 		}
+		if k.Switch {
+			p.flags.Lookup(k.Flag()).NoOptDefVal = "true"
+		}
 	}
 	root.AddCommand(
 		p.renderCommand(), p.applyCommand(), p.diffCommand(), p.watchCommand(), p.runCommand(), p.cleanupCommand(),

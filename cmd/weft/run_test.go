@@ -196,7 +196,7 @@ func field(text, name string) string {
 }
 
 func TestCleanupOnExit(t *testing.T) {
-	l := launch(t, build(t), "--cleanup-on-exit", "true")
+	l := launch(t, build(t), "--cleanup-on-exit")
 	l.eventually("192.0.2.1", true)
 	l.end(syscall.SIGTERM)
 	if got := l.kernel(); got != "" {

@@ -74,6 +74,8 @@ type Key struct {
 	Doc     string
 	// FileOnly marks keys with values of more than one word.
 	FileOnly bool
+	// Switch marks keys that are true or false: their flag needs no value.
+	Switch bool
 
 	set func(*Config, string) error
 	get func(*Config) any

@@ -29,7 +29,7 @@ func choice(name, value, doc string, field func(*Config) *string, choices ...str
 
 func boolean(name, value, doc string, field func(*Config) *bool) Key {
 	return Key{
-		Name: name, Default: value, Doc: doc,
+		Switch: true, Name: name, Default: value, Doc: doc,
 		set: func(c *Config, s string) error {
 			b, err := strconv.ParseBool(s)
 			if err != nil {
