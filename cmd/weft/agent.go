@@ -72,10 +72,11 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 		Pinned:    a.pinned,
 	}
 	g.Go(func() error { return loop.Run(ctx, a.changes) })
-	g.Go(func() error { return a.follow(ctx, []string{c.State}, func() { a.notify(apply.StateChanged) }) })
-	g.Go(func() error {
-		return a.follow(ctx, []string{history.PinFile(c.History)}, func() { a.notify(apply.StateChanged) })
-	})
+	followed := []string{c.State}
+	if c.History != "" {
+		followed = append(followed, history.PinFile(c.History))
+	}
+	g.Go(func() error { return a.follow(ctx, followed, func() { a.notify(apply.StateChanged) }) })
 	g.Go(func() error { return a.followTemplates(ctx) })
 }
 

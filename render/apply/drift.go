@@ -26,9 +26,9 @@ func newListener(own *nft.Own) *listener {
 	return &listener{own: own, events: make(chan nft.Event), stop: func() {}}
 }
 
-// listen subscribes to the tables that the templates name, before anything is
+// listen subscribes to the tables that are to be loaded, before anything is
 // read back that a later change could make untrue.
-func (l *Loop) listen(ctx context.Context) error { return l.foreign.start(ctx, l.newest.vars.Table()) }
+func (l *Loop) listen(ctx context.Context) error { return l.foreign.start(ctx, l.table()) }
 
 func (li *listener) start(ctx context.Context, table string) error {
 	if li.sub != nil && li.table == table {

@@ -17,7 +17,7 @@ const renewals = 3
 // beat renews the heartbeat. When that fails, somebody may have taken the table
 // away, so everything is loaded again.
 func (l *Loop) beat(ctx context.Context) {
-	if l.good.set == nil || l.letGo() || l.blind() || l.inForce().Heartbeat() == 0 {
+	if l.pinned == nil && (l.good.set == nil || l.letGo()) || l.blind() || l.inForce().Heartbeat() == 0 {
 		l.schedule()
 		return
 	}

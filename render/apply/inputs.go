@@ -43,22 +43,6 @@ func (l *Loop) read(change Change) {
 	}
 }
 
-// readPin takes in whether something is pinned. While that cannot be told, what
-// was so stays so.
-func (l *Loop) readPin() {
-	if l.Pinned == nil {
-		return
-	}
-	pinned, err := l.Pinned()
-	if l.complain("pin", "what is pinned cannot be told", err) {
-		return
-	}
-	if (pinned == nil) != (l.pinned == nil) {
-		l.Log.Info("rules of the history", "pinned", pinned != nil)
-	}
-	l.pinned = pinned
-}
-
 func (l *Loop) readState() {
 	data, err := os.ReadFile(l.StateFile)
 	var st *state.State

@@ -127,7 +127,7 @@ func (l *Loop) close() {
 func (l *Loop) pass(ctx context.Context, change Change) {
 	wasStale := l.stale
 	l.read(change)
-	if !l.ready() || l.letGo() {
+	if l.pinned == nil && (!l.ready() || l.letGo()) {
 		l.schedule()
 		return
 	}
@@ -155,6 +155,9 @@ func (l *Loop) failed() {
 // bring loads what the newest templates make of the state, or, when they are
 // at fault, what the last good ones make of it.
 func (l *Loop) bring(ctx context.Context, force bool) error {
+	if l.pinned != nil {
+		return l.bringPinned(ctx, force)
+	}
 	err := l.try(ctx, l.newest, force)
 	if ctx.Err() != nil {
 		return nil // told to stop: what failed for that is no failure
@@ -188,16 +191,13 @@ func (l *Loop) try(ctx context.Context, c candidate, force bool) error {
 		err = l.load(ctx, c, desired)
 	}
 	if ctx.Err() == nil {
-		l.keep(desired, err)
+		l.keep(desired, l.text, err)
 	}
 	return err
 }
 
-// desire is what is pinned, or what the templates make of the state.
+// desire is what the templates make of the state.
 func (l *Loop) desire(ctx context.Context, c candidate) (*Desired, error) {
-	if l.pinned != nil {
-		return l.pinned, nil
-	}
 	desired, err := Desire(ctx, c.set, l.st, c.vars)
 	if err != nil {
 		return nil, err
@@ -209,11 +209,11 @@ func (l *Loop) desire(ctx context.Context, c candidate) (*Desired, error) {
 }
 
 // keep notes in the history how a transaction ended.
-func (l *Loop) keep(desired *Desired, err error) {
+func (l *Loop) keep(desired *Desired, text []byte, err error) {
 	if l.Keep == nil || err != nil && l.said["apply"] == err.Error() {
 		return
 	}
-	if e, ok := Record(desired, l.text, err); ok {
+	if e, ok := Record(desired, text, err); ok {
 		l.Keep(e)
 	}
 }
@@ -229,7 +229,7 @@ func (l *Loop) holds(ctx context.Context, desired *Desired) bool {
 		return false
 	}
 	l.applied, l.flowed = desired, desired.State
-	l.Log.Info("rules of an earlier run proven, nothing loaded", "generation", l.st.Generation, "set", desired.Set)
+	l.Log.Info("rules of an earlier run proven, nothing loaded", "generation", desired.State.Generation, "set", desired.Set)
 	return true
 }
 

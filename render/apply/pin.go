@@ -1,0 +1,54 @@
+package apply
+
+import (
+	"context"
+
+	"weft/state"
+)
+
+// readPin takes in whether something is pinned. While that cannot be told, what
+// was so stays so. A pin does not age with the state: somebody wants it so.
+func (l *Loop) readPin() {
+	if l.Pinned == nil {
+		return
+	}
+	pinned, err := l.Pinned()
+	if l.complain("pin", "what is pinned cannot be told", err) {
+		return
+	}
+	switch {
+	case pinned != nil && (l.pinned == nil || l.pinned.Text != pinned.Text):
+		l.Log.Warn("rules pinned: they stay whatever the state and the templates say", "generation", pinned.State.Generation, "set", pinned.Set)
+	case pinned == nil && l.pinned != nil:
+		l.Log.Info("pin released")
+	}
+	if l.pinned = pinned; pinned != nil {
+		l.stale = false
+	}
+}
+
+// bringPinned loads the pinned rules, which needs no state and no templates, and
+// says nothing about those that there are.
+func (l *Loop) bringPinned(ctx context.Context, force bool) error {
+	if !force && l.holds(ctx, l.pinned) {
+		l.complain("apply", "", nil)
+		return nil
+	}
+	err := l.load(ctx, l.good, l.pinned)
+	if ctx.Err() != nil {
+		return nil // told to stop: what failed for that is no failure
+	}
+	if text, encoding := state.Encode(l.pinned.State); encoding == nil {
+		l.keep(l.pinned, text, err)
+	}
+	l.complain("apply", "pinned rules not loaded", err)
+	return err
+}
+
+// table is the name of the tables that are to be loaded.
+func (l *Loop) table() string {
+	if l.pinned != nil {
+		return l.pinned.Table
+	}
+	return l.newest.vars.Table()
+}
