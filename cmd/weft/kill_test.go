@@ -150,9 +150,9 @@ func (l *life) await(st *state.State) {
 	l.t.Fatalf("the kernel does not come to what is wanted: %v", err)
 }
 
-// clusterConfig has a NodePort on TCP and one on UDP, served by the pods with these
+// knockConfig has a NodePort on TCP and one on UDP, served by the pods with these
 // weights.
-func clusterConfig(dir string, node *lab.Node, pods []*lab.Host, weights []int, heartbeat string) string {
+func knockConfig(dir string, node *lab.Node, pods []*lab.Host, weights []int, heartbeat string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "node: node1\nstate: %s/run/state.yaml\ntemplates: cascade\nvars: {heartbeat: %s}\nstatic:\n  addresses: [%v, %q]\n  services:\n",
 		dir, heartbeat, node.IPv4, node.IPv6.String())
@@ -236,7 +236,7 @@ func TestKillLoop(t *testing.T) {
 			weights[i] = random.IntN(5)
 		}
 		weights[random.IntN(len(weights))] = 1
-		l.write(l.conf, clusterConfig(l.dir, node, pods, weights, heartbeat))
+		l.write(l.conf, knockConfig(l.dir, node, pods, weights, heartbeat))
 		wanted = append(wanted, l.wanted())
 	}
 	edit("30s")
@@ -290,6 +290,7 @@ node: n1
 generation: %d
 addresses: [192.0.2.1]
 servicePorts: 1
+endpoints: 2
 nodes: []
 ---
 kind: ServicePort
@@ -427,7 +428,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	edit := func(a, b int) *state.State {
-		l.write(l.conf, clusterConfig(l.dir, node, pods, []int{a, b}, "30s"))
+		l.write(l.conf, knockConfig(l.dir, node, pods, []int{a, b}, "30s"))
 		return l.wanted()
 	}
 	first := edit(1, 1)
@@ -493,4 +494,40 @@ func (l *life) awaitLog(what string) {
 			l.t.Fatalf("weft did not say %q", what)
 		}
 	}
+}
+
+// TestNftDiesWithWeft kills weft while nft hangs: a transaction of the dead must
+// not be loaded over one of its successor.
+func TestNftDiesWithWeft(t *testing.T) {
+	l := newLife(t, labtest.Scratch(t))
+	path, script, started := filepath.Join(l.dir, "state.yaml"), filepath.Join(l.dir, "nft"), filepath.Join(l.dir, "pid")
+	l.write(script, "#!/bin/sh\necho $$ >"+started+".new\n/bin/mv "+started+".new "+started+"\nexec /bin/sleep 60\n")
+	if err := os.Chmod(script, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l.write(path, stateText(1, 5))
+	l.write(l.conf, "node: n1\nstate: "+path+"\nnft: "+script+"\n")
+	l.start(nothing, "apply", "--follow")
+	var pid string
+	for deadline := time.Now().Add(10 * time.Second); pid == ""; time.Sleep(5 * time.Millisecond) {
+		text, _ := os.ReadFile(started) // it comes in a moment
+		if pid = strings.TrimSpace(string(text)); time.Now().After(deadline) {
+			t.Fatal("nft was not started")
+		}
+	}
+	l.kill()
+	for deadline := time.Now().Add(5 * time.Second); alive(pid); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			if n, err := strconv.Atoi(pid); err == nil {
+				_ = syscall.Kill(n, syscall.SIGKILL) // so that it does not outlive the test, too
+			}
+			t.Fatalf("nft, process %s, outlived weft", pid)
+		}
+	}
+}
+
+// alive says whether a process runs; one that waits to be reaped does not.
+func alive(pid string) bool {
+	status, err := os.ReadFile("/proc/" + pid + "/status")
+	return err == nil && !strings.Contains(string(status), "State:\tZ")
 }

@@ -3,12 +3,8 @@ package apply
 import (
 	"context"
 	"errors"
-	"fmt"
 	"regexp"
-	"runtime"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"weft/render/nft"
 )
@@ -38,7 +34,7 @@ var timePattern = regexp.MustCompile(` expires [0-9a-z]+`)
 // differs is a real difference.
 func (d *Desired) Listing(ctx context.Context, runner nft.Runner) (string, error) {
 	var text string
-	err := inScratch(func() error {
+	err := nft.InScratch(func() error {
 		if err := d.Load(ctx, runner); err != nil {
 			return err
 		}
@@ -53,24 +49,10 @@ func (d *Desired) Listing(ctx context.Context, runner nft.Runner) (string, error
 // that rules that do not do their job never see one. It costs as much as the
 // real thing.
 func (d *Desired) Rehearse(ctx context.Context, runner nft.Runner) error {
-	return inScratch(func() error {
+	return nft.InScratch(func() error {
 		if err := d.Load(ctx, runner); err != nil {
 			return err
 		}
 		return d.Prove(ctx)
 	})
-}
-
-// inScratch runs f in a network namespace that exists for the moment.
-func inScratch(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("make a network namespace to try in: %w", err)
-			return
-		}
-		done <- f()
-	}()
-	return <-done
 }

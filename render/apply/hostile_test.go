@@ -319,6 +319,7 @@ func anonymous(key string, v any) any {
 // set that prints everything, and each into some for every other. The namespace,
 // the name and the port go the same way, so they take turns.
 func TestHostileState(t *testing.T) {
+	t.Parallel()
 	p := newPrey(t)
 	const all = "print everything"
 	for n, s := range hostile() {
@@ -407,6 +408,7 @@ func writings(s string) []string {
 // TestHostileFile puts them into a state file: it is refused, or what comes of
 // it is harmless and complete.
 func TestHostileFile(t *testing.T) {
+	t.Parallel()
 	p := newPrey(t)
 	taken := 0
 	for _, spot := range slices.Sorted(maps.Keys(values)) {
@@ -429,6 +431,7 @@ func TestHostileFile(t *testing.T) {
 
 // TestHostileMixtures has mixtures of hostile strings in several spots at once.
 func TestHostileMixtures(t *testing.T) {
+	t.Parallel()
 	p := newPrey(t)
 	names := slices.Sorted(maps.Keys(p.sets))
 	rapid.Check(t, func(r *rapid.T) {

@@ -135,13 +135,6 @@ func (r Runner) run(ctx context.Context, stdin string, args ...string) (string, 
 	return "", newError(args, stderr.String(), err)
 }
 
-func pid(cmd *exec.Cmd, started error) (int, error) {
-	if started != nil {
-		return 0, started
-	}
-	return cmd.Process.Pid, nil
-}
-
 // whole is a file in memory that holds the text. A pipe would not do: were weft
 // killed while it writes, nft would take what is in the pipe for all, and the
 // beginning of a transaction may be a good transaction, such as one that deletes
@@ -160,6 +153,13 @@ func whole(text string) (*os.File, error) {
 		return nil, fmt.Errorf("write the text for nft: %w", errors.Join(err, f.Close()))
 	}
 	return f, nil
+}
+
+func pid(cmd *exec.Cmd, started error) (int, error) {
+	if started != nil {
+		return 0, started
+	}
+	return cmd.Process.Pid, nil
 }
 
 func (r Runner) find() (string, error) {

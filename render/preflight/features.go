@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"weft/render/nft"
 )
@@ -63,7 +60,7 @@ func (f feature) try(ctx context.Context, runner nft.Runner, family string) erro
 // IPv6 is of no more weight than a warning.
 func features(ctx context.Context, opts Options) []Finding {
 	findings := []Finding{}
-	err := inScratch(func() error {
+	err := nft.InScratch(func() error {
 		if opts.IPv4 || !opts.IPv6 {
 			findings = append(findings, familyFeatures(ctx, opts.Runner, "ip", Error)...)
 		}
@@ -104,18 +101,4 @@ func reason(err error) string {
 		return refused.Messages[0].Text
 	}
 	return err.Error()
-}
-
-// inScratch runs f in a network namespace that exists for the moment.
-func inScratch(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("make a network namespace to try in: %w", err)
-			return
-		}
-		done <- f()
-	}()
-	return <-done
 }
