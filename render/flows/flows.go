@@ -10,7 +10,11 @@
 // [Stale] says which flows have lost their endpoint between two states, and
 // [Delete] deletes those and no other, entry by entry. The order matters: first
 // the rules, then Delete. The other way round, a client that never pauses would
-// be sent to the endpoint that is gone once more, by the old rules.
+// be sent to the endpoint that is gone once more, by the old rules. The first
+// packet of a flow that was on its way through the old rules when they were
+// replaced is not in the table yet, and escapes if it takes longer than loading
+// and proving the new ones does; the caller may call Delete once more, with the
+// same flows, some time later.
 //
 // # What is stale
 //
