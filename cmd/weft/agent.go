@@ -18,6 +18,7 @@ import (
 	"weft/render/apply"
 	"weft/render/history"
 	"weft/render/nft"
+	"weft/state"
 	"weft/state/follow"
 	"weft/templates"
 )
@@ -70,6 +71,7 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 		Templates: func() (*render.Set, render.Vars, error) { return a.vars.load(a.config.Load()) },
 		Keep:      a.recorder(openHistory(c)),
 		Pinned:    a.pinned,
+		Before:    lastState(openHistory(c)),
 	}
 	g.Go(func() error { return loop.Run(ctx, a.changes) })
 	followed := []string{c.State}
@@ -94,6 +96,20 @@ func (a *agent) recorder(log *history.Log) func(history.Entry) {
 		}
 		said = problem
 	}
+}
+
+// lastState is the state of the last rules that were proven, or nil if that is
+// not known.
+func lastState(log *history.Log) *state.State {
+	e, ok, err := log.Last()
+	if err != nil || !ok {
+		return nil
+	}
+	st, err := state.Decode("state in the history", e.State)
+	if err != nil {
+		return nil // of another version: it only costs a look for stale flows
+	}
+	return st
 }
 
 // pinned is the ruleset that `weft rollback` wants, or nil.

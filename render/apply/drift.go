@@ -8,6 +8,7 @@ import (
 
 	"weft/render/flows"
 	"weft/render/nft"
+	"weft/state"
 )
 
 // listener hears what others do to the tables with one name. Its goroutine only
@@ -118,15 +119,16 @@ func (l *Loop) look(ctx context.Context, reason string) {
 	l.pass(ctx, Everything)
 }
 
-// endFlows deletes the UDP flows of endpoints that left with the new rules.
-func (l *Loop) endFlows(ctx context.Context) {
-	stale := flows.Stale(l.flowed, l.applied.State)
-	l.flowed = l.applied.State
-	if len(stale) == 0 {
-		return
-	}
-	deleted, err := flows.Delete(ctx, stale)
-	if !l.complain("flows", "stale UDP flows not deleted", err) && deleted > 0 {
+// endFlows deletes the UDP flows of endpoints that are gone from what is now in
+// force. After a failure the next one starts from the same state as this.
+func (l *Loop) endFlows(ctx context.Context, now *state.State) {
+	stale := flows.Stale(l.flowed, now)
+	if len(stale) > 0 {
+		deleted, err := flows.Delete(ctx, stale)
+		if l.complain("flows", "stale UDP flows not deleted", err) {
+			return
+		}
 		l.Log.Info("stale UDP flows deleted", "flows", deleted)
 	}
+	l.flowed = now
 }

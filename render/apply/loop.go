@@ -42,13 +42,16 @@ type Loop struct {
 	// Keep takes the history's entry of each transaction that was tried, but for
 	// one that fails again as it did before. It may be nil.
 	Keep func(history.Entry)
+	// Before is the state that an earlier run had in force, or nil. Endpoints that
+	// left since then may have stale UDP flows.
+	Before *state.State
 	// Pinned is the ruleset that somebody wants whatever the state and the
 	// templates say, or nil. It may be nil itself.
 	Pinned func() (*Desired, error)
 
 	inputs
-	applied *Desired // what the kernel holds, proven; nil if that is not known
-	flowed  *state.State
+	applied *Desired          // what the kernel holds, proven; nil if that is not known
+	flowed  *state.State      // whose UDP flows there may be
 	said    map[string]string // the last complaint of each stage: each is said once
 	retry   time.Duration
 	failing time.Time // since when nothing that is wanted could be proven; zero if it is
@@ -108,7 +111,7 @@ func (l *Loop) open() error {
 		return fmt.Errorf("open the heartbeat: %w", err)
 	}
 	l.heart, l.foreign, l.said = heart, newListener(&l.own), map[string]string{}
-	l.Runner.Own = &l.own
+	l.Runner.Own, l.flowed = &l.own, l.Before
 	l.beats, l.retries = time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	l.beats.Stop()
 	l.retries.Stop()
@@ -186,6 +189,7 @@ func (l *Loop) try(ctx context.Context, c candidate, force bool) error {
 	desired, err := l.desire(ctx, c)
 	if err == nil {
 		if !force && l.holds(ctx, desired) {
+			l.endFlows(ctx, desired.State)
 			return nil
 		}
 		err = l.load(ctx, c, desired)
@@ -228,7 +232,7 @@ func (l *Loop) holds(ctx context.Context, desired *Desired) bool {
 	if l.good.set != nil || desired.Prove(ctx) != nil {
 		return false
 	}
-	l.applied, l.flowed = desired, desired.State
+	l.applied = desired
 	l.Log.Info("rules of an earlier run proven, nothing loaded", "generation", desired.State.Generation, "set", desired.Set)
 	return true
 }
@@ -256,7 +260,7 @@ func (l *Loop) load(ctx context.Context, c candidate, desired *Desired) error {
 	}
 	l.applied = desired
 	l.Log.Info("rules proven", "generation", desired.State.Generation, "set", desired.Set, "load", loaded.Sub(start), "verify", time.Since(loaded))
-	l.endFlows(ctx)
+	l.endFlows(ctx, desired.State)
 	return nil
 }
 
