@@ -37,6 +37,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EXAMPLES", examples)
+			env.Setenv("WEFT_HISTORY", filepath.Join(env.WorkDir, "history"))
 			if strings.Contains(filepath.Base(env.WorkDir), "kernel") {
 				env.Values["node"] = labtest.Scratch(t)
 				env.Values["processes"] = newProcesses(env)

@@ -174,6 +174,8 @@ func TestRestartInterruptsNothing(t *testing.T) {
 	weft := build(t)
 	l := launch(t, weft)
 	l.eventually("192.0.2.1", true)
+	l.write("weft.yaml", configText(2, ""))
+	l.eventually("0-66", true)
 	if code := l.end(syscall.SIGTERM).ExitCode(); code != 0 {
 		t.Errorf("exit code after SIGTERM = %d, want 0", code)
 	}

@@ -58,7 +58,7 @@ at once with --cleanup-on-exit.`,
 func (a *agent) run(ctx context.Context) error {
 	c := a.config.Load()
 	a.log.Info("starting", "version", readVersion().Version, "node", c.Node, "config", c.File, "state", c.State)
-	store := newStore(c)
+	store := a.newStore()
 	if err := a.write(store); err != nil {
 		return err
 	}
@@ -72,10 +72,14 @@ func (a *agent) run(ctx context.Context) error {
 	return a.leave(ctx)
 }
 
-// newStore renews the written time well before the applier would hold the state
-// for too old.
-func newStore(c *config.Config) *state.Store {
+// newStore goes on with the generation of the file that is there, and renews the
+// written time well before the applier would hold the state for too old.
+func (a *agent) newStore() *state.Store {
+	c := a.config.Load()
 	store := state.NewStore(c.State)
+	if _, err := store.Load(); err != nil {
+		a.log.Warn("state of an earlier run not read, the generation begins anew", "error", err)
+	}
 	if renewal := time.Duration(c.FailAfter) / 4; renewal > 0 {
 		store.Renewal = renewal
 	}
@@ -84,7 +88,7 @@ func newStore(c *config.Config) *state.Store {
 
 // watch writes the state file until the context ends.
 func (a *agent) watch(ctx context.Context) error {
-	store := newStore(a.config.Load())
+	store := a.newStore()
 	if err := a.write(store); err != nil {
 		return err
 	}
