@@ -10,7 +10,7 @@ all: build lint test ## build, check and test everything
 build: bin/weft ## build bin/weft
 
 bin/weft: $(SOURCES)
-	@.ci/timed "built $@" CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/weft
+	@.ci/timed "built $@" env CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/weft
 
 bin/demo: $(SOURCES)
 	@.ci/timed "built $@" go build -o $@ ./examples/demo
