@@ -64,6 +64,7 @@ func (x *execution) execute() (string, error) {
 func (x *execution) funcs() template.FuncMap {
 	return template.FuncMap{
 		"include":  x.include,
+		tickFunc:   func() (string, error) { return "", x.ctx.Err() },
 		markFunc:   func(id int, dot any) string { return x.marks.mark(id, dot) },
 		callFunc:   func() string { return x.marks.enter() },
 		returnFunc: func() string { return x.marks.leave() },

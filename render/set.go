@@ -154,6 +154,7 @@ func parseFile(f templates.File, funcs template.FuncMap) (map[string]*parse.Tree
 	trees := map[string]*parse.Tree{}
 	for _, each := range t.Templates() {
 		if each.Tree != nil {
+			bound(each.Tree.Root)
 			trees[each.Name()] = each.Tree
 		}
 	}

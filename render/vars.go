@@ -3,7 +3,6 @@ package render
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,14 +119,14 @@ func (v Vars) text(name string) string {
 	return s
 }
 
-// nftName is what nft 1.0.6 takes for the name of a table, chain or set, less
-// the colon, which it misreads in some places. A name that is one of nft's
-// keywords is found by the lint.
-var nftName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_./-]{0,127}$`)
+// isName reports whether nft 1.0.6 takes a text for the name of a table, chain or
+// set. The colon is left out, which nft misreads in some places; a name that is
+// one of nft's keywords is found by the lint.
+func isName(s string) bool { return len(s) <= 128 && namePattern.MatchString(s) }
 
 func identifier(value any) (any, error) {
 	s, ok := value.(string)
-	if !ok || !nftName.MatchString(s) {
+	if !ok || !isName(s) {
 		return nil, fmt.Errorf("a name that starts with a letter and holds letters, digits and _ . / - only, up to 128 of them")
 	}
 	return s, nil
@@ -151,7 +150,7 @@ func pattern(value any, fields ...string) (string, error) {
 	for _, f := range fields {
 		plain = strings.ReplaceAll(plain, "{"+f+"}", "x")
 	}
-	if !nftName.MatchString(plain) || strings.HasPrefix(s, "{") {
+	if !isName(plain) || strings.HasPrefix(s, "{") {
 		return "", fmt.Errorf("a name that starts with a letter, of letters, digits, _ . / - and {%s}", strings.Join(fields, "} {"))
 	}
 	return s, nil
