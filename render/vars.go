@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-multierror"
+
+	"weft/state/strict"
 )
 
 // Vars are the values that a user may give to a template set, by name. Every
@@ -75,7 +77,7 @@ func (v Vars) With(over, declared Vars) (Vars, error) {
 		merged[name] = value
 	}
 	if problems != nil {
-		problems.ErrorFormat = lines
+		problems.ErrorFormat = strict.Lines
 	}
 	return merged, problems.ErrorOrNil()
 }
@@ -200,13 +202,4 @@ func nftDuration(d time.Duration) string {
 		text += strconv.Itoa(int(ms)) + "ms"
 	}
 	return text
-}
-
-// lines formats several errors one below the other.
-func lines(errs []error) string {
-	texts := make([]string, len(errs))
-	for i, err := range errs {
-		texts[i] = err.Error()
-	}
-	return strings.Join(texts, "\n")
 }

@@ -18,7 +18,6 @@ import (
 	"weft/render/apply"
 	"weft/render/history"
 	"weft/render/nft"
-	"weft/state"
 	"weft/state/follow"
 	"weft/templates"
 )
@@ -71,7 +70,7 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 		Templates: func() (*render.Set, render.Vars, error) { return a.vars.load(a.config.Load()) },
 		Keep:      a.recorder(openHistory(c)),
 		Pinned:    a.pinned,
-		Before:    lastState(openHistory(c)),
+		Before:    lastProven(openHistory(c)),
 	}
 	g.Go(func() error { return loop.Run(ctx, a.changes) })
 	followed := []string{c.State}
@@ -98,18 +97,17 @@ func (a *agent) recorder(log *history.Log) func(history.Entry) {
 	}
 }
 
-// lastState is the state of the last rules that were proven, or nil if that is
-// not known.
-func lastState(log *history.Log) *state.State {
+// lastProven is what an earlier run proved last, or nil if that is not known.
+func lastProven(log *history.Log) *apply.Desired {
 	e, ok, err := log.Last()
 	if err != nil || !ok {
 		return nil
 	}
-	st, err := state.Decode("state in the history", e.State)
+	desired, err := apply.Recorded(e)
 	if err != nil {
-		return nil // of another version: it only costs a look for stale flows
+		return nil // of another version: it only costs a load
 	}
-	return st
+	return desired
 }
 
 // pinned is the ruleset that `weft rollback` wants, or nil.

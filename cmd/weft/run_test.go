@@ -191,6 +191,26 @@ func TestRestartInterruptsNothing(t *testing.T) {
 	l.eventually("192.0.2.1", false)
 }
 
+// TestEditWhileDown edits a template so that connections go as before while no
+// weft runs: the next one must load it all the same.
+func TestEditWhileDown(t *testing.T) {
+	weft := build(t)
+	l := launch(t, weft, "--templates", "simplified")
+	l.eventually("192.0.2.1", true)
+	for !strings.Contains(l.read("log"), "rules proven") {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(50 * time.Millisecond) // for the history, which is written after it
+	l.end(syscall.SIGTERM)
+	mine := filepath.Join(l.dir, "mine")
+	if out, err := exec.Command(weft, "templates", "init", mine).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	l.write("mine/_table.nft.tmpl", strings.Replace(l.read("mine/_table.nft.tmpl"), "NodePort traffic\"", "edited\"", 1))
+	l.begin(weft, "--templates", mine)
+	l.eventually("edited", true)
+}
+
 func field(text, name string) string {
 	_, after, _ := strings.Cut(text, name+": ")
 	value, _, _ := strings.Cut(after, "\n")

@@ -36,6 +36,9 @@ type Desired struct {
 	Ruleset *ruleset.Ruleset
 }
 
+// same reports whether both are the same rules.
+func (d *Desired) same(other *Desired) bool { return d.Text == other.Text && d.Table == other.Table }
+
 // Families are those in which weft may hold a table. inet is no family of the
 // shipped sets, but a user's set may have it.
 func Families() []string { return []string{"ip", "ip6", "inet"} }

@@ -42,9 +42,10 @@ type Loop struct {
 	// Keep takes the history's entry of each transaction that was tried, but for
 	// one that fails again as it did before. It may be nil.
 	Keep func(history.Entry)
-	// Before is the state that an earlier run had in force, or nil. Endpoints that
-	// left since then may have stale UDP flows.
-	Before *state.State
+	// Before is what an earlier run proved last, or nil. If the kernel still does
+	// what it did and the same is wanted, a start loads nothing; and endpoints
+	// that left since then may have stale UDP flows.
+	Before *Desired
 	// Pinned is the ruleset that somebody wants whatever the state and the
 	// templates say, or nil. It may be nil itself.
 	Pinned func() (*Desired, error)
@@ -111,7 +112,10 @@ func (l *Loop) open() error {
 		return fmt.Errorf("open the heartbeat: %w", err)
 	}
 	l.heart, l.foreign, l.said = heart, newListener(&l.own), map[string]string{}
-	l.Runner.Own, l.flowed = &l.own, l.Before
+	l.Runner.Own = &l.own
+	if l.Before != nil {
+		l.flowed = l.Before.State
+	}
 	l.beats, l.retries = time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	l.beats.Stop()
 	l.retries.Stop()
@@ -223,13 +227,15 @@ func (l *Loop) keep(desired *Desired, text []byte, err error) {
 }
 
 // holds says whether the kernel has the desired rules already. At the start
-// that is found by a proof: rules that an earlier run left and that do the job
-// are not touched, so that a restart changes nothing.
+// they must be those that an earlier run loaded, and a proof must find them
+// still at work: then they are not touched, so that a restart changes nothing.
+// The proof alone would not do, since templates that were edited meanwhile may
+// ask for more than what it looks at.
 func (l *Loop) holds(ctx context.Context, desired *Desired) bool {
 	if l.applied != nil {
-		return desired.Text == l.applied.Text && desired.Table == l.applied.Table
+		return desired.same(l.applied)
 	}
-	if l.good.set != nil || desired.Prove(ctx) != nil {
+	if l.good.set != nil || l.Before == nil || !desired.same(l.Before) || desired.Prove(ctx) != nil {
 		return false
 	}
 	l.applied = desired

@@ -62,14 +62,15 @@ func Join(problems []*Problem) error {
 	}
 	sorted := slices.Clone(problems)
 	slices.SortStableFunc(sorted, func(a, b *Problem) int { return a.Line - b.Line })
-	all := &multierror.Error{ErrorFormat: lines}
+	all := &multierror.Error{ErrorFormat: Lines}
 	for _, p := range sorted {
 		all.Errors = append(all.Errors, p)
 	}
 	return all
 }
 
-func lines(errs []error) string {
+// Lines is a multierror.ErrorFormatFunc that prints one problem a line.
+func Lines(errs []error) string {
 	text := make([]string, len(errs))
 	for i, err := range errs {
 		text[i] = err.Error()

@@ -139,13 +139,7 @@ func Load(file string, getenv Getenv, flags map[string]string) (*Config, error) 
 		problems = multierror.Append(problems, c.override(k, getenv, flags))
 	}
 	c.defaultNode(getenv)
-	problems.ErrorFormat = func(errs []error) string {
-		texts := make([]string, len(errs))
-		for i, err := range errs {
-			texts[i] = err.Error()
-		}
-		return strings.Join(texts, "\n")
-	}
+	problems.ErrorFormat = strict.Lines
 	return c, problems.ErrorOrNil()
 }
 
