@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"weft/state/strict"
 )
@@ -61,9 +62,7 @@ func checkHeader(s *State, r report) {
 	if !isSubdomain(s.Node) {
 		r.got("node", strict.Quote(s.Node), expectedSubdomain)
 	}
-	if year := s.Written.UTC().Year(); year < 1 || year > 9999 {
-		r("written", "expected a time in the years 1 to 9999")
-	}
+	checkTime(s.Written, "written", r)
 	seen := map[netip.Addr]int{}
 	for i, a := range s.Addresses {
 		path := index("addresses", i)
@@ -92,21 +91,40 @@ func checkNode(n *Node, path string, r report) {
 		r.got(path+".name", strict.Quote(n.Name), expectedSubdomain)
 	}
 	checkAddress(n.Address, path+".address", r)
+	if n.Cores < 0 || n.Cores > maxCores {
+		r.got(path+".cores", strconv.Itoa(n.Cores), expectedCores)
+	}
+	checkTime(n.Unreachable, path+".unreachable", r)
 	if l := n.Latency; l != nil {
 		if !(l.Seconds > 0) || math.IsInf(l.Seconds, 0) {
 			r.got(path+".latency.seconds", float(l.Seconds), "a number of seconds greater than 0, or no latency at all while it is not known")
 		}
-		if y := l.Measured.UTC().Year(); y < 1 || y > 9999 {
-			r(path+".latency.measured", "expected a time in the years 1 to 9999")
-		}
+		checkTime(l.Measured, path+".latency.measured", r)
+		checkSource(l.Source, path+".latency.source", r)
 	}
 	if c := n.CPU; c != nil {
 		if !(c.Ratio >= 0 && c.Ratio <= 1) {
 			r.got(path+".cpu.ratio", float(c.Ratio), "a number from 0 to 1")
 		}
-		if y := c.Measured.UTC().Year(); y < 1 || y > 9999 {
-			r(path+".cpu.measured", "expected a time in the years 1 to 9999")
-		}
+		checkTime(c.Measured, path+".cpu.measured", r)
+		checkSource(c.Source, path+".cpu.source", r)
+	}
+}
+
+// maxCores is far above what Linux can be built for (NR_CPUS is at most 8192).
+const maxCores = 1 << 20
+
+const expectedCores = "a whole number from 1 to 1048576, or no cores at all while they are not known"
+
+func checkTime(t time.Time, path string, r report) {
+	if year := t.UTC().Year(); year < 1 || year > 9999 {
+		r(path, "expected a time in the years 1 to 9999")
+	}
+}
+
+func checkSource(s, path string, r report) {
+	if s != "" {
+		checkLabel(s, path, r)
 	}
 }
 

@@ -29,18 +29,23 @@ type headerDocument struct {
 type nodeDocument struct {
 	Name    string           `yaml:"name" strict:"required"`
 	Address netip.Addr       `yaml:"address" strict:"required"`
+	Cores   *int             `yaml:"cores" strict:"min=1"`
 	Latency *latencyDocument `yaml:"latency"`
 	CPU     *cpuDocument     `yaml:"cpu"`
+	// Unreachable is absent for a node that answers.
+	Unreachable time.Time `yaml:"unreachable"`
 }
 
 type latencyDocument struct {
 	Seconds  float64   `yaml:"seconds" strict:"required"`
 	Measured time.Time `yaml:"measured" strict:"required"`
+	Source   string    `yaml:"source"`
 }
 
 type cpuDocument struct {
 	Ratio    float64   `yaml:"ratio" strict:"required,min=0,max=1"`
 	Measured time.Time `yaml:"measured" strict:"required"`
+	Source   string    `yaml:"source"`
 }
 
 // servicePortDocument is every other document.
@@ -68,16 +73,25 @@ func (h *headerDocument) state() *State {
 		s.Addresses = h.Addresses
 	}
 	for _, n := range h.Nodes {
-		node := Node{Name: n.Name, Address: n.Address}
-		if n.Latency != nil {
-			node.Latency = &Latency{Seconds: n.Latency.Seconds, Measured: n.Latency.Measured}
-		}
-		if n.CPU != nil {
-			node.CPU = &CPU{Ratio: n.CPU.Ratio, Measured: n.CPU.Measured}
-		}
-		s.Nodes = append(s.Nodes, node)
+		s.Nodes = append(s.Nodes, n.node())
 	}
 	return s
+}
+
+func (n *nodeDocument) node() Node {
+	node := Node{Name: n.Name, Address: n.Address, Unreachable: n.Unreachable}
+	if n.Cores != nil {
+		node.Cores = *n.Cores
+	}
+	if n.Latency != nil {
+		latency := Latency(*n.Latency)
+		node.Latency = &latency
+	}
+	if n.CPU != nil {
+		cpu := CPU(*n.CPU)
+		node.CPU = &cpu
+	}
+	return node
 }
 
 func (d *servicePortDocument) servicePort() *ServicePort {

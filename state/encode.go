@@ -128,15 +128,27 @@ func appendHeader(b []byte, s *State) []byte {
 
 func appendNode(b []byte, n *Node) []byte {
 	b = append(b, "- name: "+scalar(n.Name)+"\n  address: "+addressText(n.Address.String())+"\n"...)
-	if n.Latency != nil {
-		b = appendFloat(append(b, "  latency: {seconds: "...), n.Latency.Seconds)
-		b = append(appendTime(append(b, ", measured: "...), n.Latency.Measured), "}\n"...)
+	if n.Cores > 0 {
+		b = append(strconv.AppendInt(append(b, "  cores: "...), int64(n.Cores), 10), '\n')
 	}
-	if n.CPU != nil {
-		b = appendFloat(append(b, "  cpu: {ratio: "...), n.CPU.Ratio)
-		b = append(appendTime(append(b, ", measured: "...), n.CPU.Measured), "}\n"...)
+	if l := n.Latency; l != nil {
+		b = appendMeasure(append(b, "  latency: {seconds: "...), l.Seconds, l.Measured, l.Source)
+	}
+	if c := n.CPU; c != nil {
+		b = appendMeasure(append(b, "  cpu: {ratio: "...), c.Ratio, c.Measured, c.Source)
+	}
+	if !n.Unreachable.IsZero() {
+		b = append(appendTime(append(b, "  unreachable: "...), n.Unreachable), '\n')
 	}
 	return b
+}
+
+func appendMeasure(b []byte, v float64, measured time.Time, source string) []byte {
+	b = appendTime(append(appendFloat(b, v), ", measured: "...), measured)
+	if source != "" {
+		b = append(append(b, ", source: "...), scalar(source)...)
+	}
+	return append(b, "}\n"...)
 }
 
 func appendServicePort(b []byte, p *ServicePort) []byte {

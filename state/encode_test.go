@@ -23,7 +23,7 @@ func example() *State {
 		Addresses:  []netip.Addr{netip.MustParseAddr("10.34.4.141")},
 		Nodes: []Node{{
 			Name: "k8s-slave-3-raspberrypi-4", Address: netip.MustParseAddr("10.34.4.236"),
-			Latency: &Latency{Seconds: 0.000515, Measured: measured}, CPU: &CPU{Ratio: 0.0813, Measured: measured},
+			Latency: &Latency{Seconds: 0.000515, Measured: measured, Source: "peer"}, CPU: &CPU{Ratio: 0.0813, Measured: measured, Source: "peer"}, Cores: 4,
 		}},
 		ServicePorts: []*ServicePort{
 			{

@@ -88,6 +88,13 @@ func drawServicePort(t *rapid.T, i int) *ServicePort {
 	return p
 }
 
+func drawSource(t *rapid.T) string {
+	if rapid.Bool().Draw(t, "no source") {
+		return ""
+	}
+	return drawLabel(t, "source")
+}
+
 func drawState(t *rapid.T) *State {
 	s := &State{Node: drawLabel(t, "own node"), Generation: rapid.Uint64().Draw(t, "generation")}
 	if rapid.Bool().Draw(t, "written") {
@@ -97,10 +104,14 @@ func drawState(t *rapid.T) *State {
 	for i := range rapid.IntRange(0, 3).Draw(t, "nodes") {
 		n := Node{Name: fmt.Sprintf("%s-%d", drawLabel(t, "node"), i), Address: drawAddress(t, i%2 == 0)}
 		if rapid.Bool().Draw(t, "latency") {
-			n.Latency = &Latency{Seconds: rapid.Float64Range(5e-324, 1e9).Draw(t, "latency"), Measured: drawTime(t)}
+			n.Latency = &Latency{Seconds: rapid.Float64Range(5e-324, 1e9).Draw(t, "latency"), Measured: drawTime(t), Source: drawSource(t)}
 		}
 		if rapid.Bool().Draw(t, "cpu") {
-			n.CPU = &CPU{Ratio: rapid.Float64Range(0, 1).Draw(t, "cpu"), Measured: drawTime(t)}
+			n.CPU = &CPU{Ratio: rapid.Float64Range(0, 1).Draw(t, "cpu"), Measured: drawTime(t), Source: drawSource(t)}
+		}
+		n.Cores = rapid.SampledFrom([]int{0, 1, 64, maxCores}).Draw(t, "cores")
+		if rapid.Bool().Draw(t, "unreachable") {
+			n.Unreachable = drawTime(t)
 		}
 		s.Nodes = append(s.Nodes, n)
 	}

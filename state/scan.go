@@ -153,16 +153,37 @@ func (s *scanner) nodes() []Node {
 	nodes := make([]Node, 0, strings.Count(s.rest, "- name: "))
 	for s.rest != "" && !s.bad {
 		n := Node{Name: s.name("- name: "), Address: s.address(s.line("  address: "))}
-		if s.optional("  latency: {seconds: ") {
-			n.Latency = &Latency{Seconds: s.decimal(s.until(", measured: ")), Measured: s.time(s.until("}\n"))}
-		}
-		if s.optional("  cpu: {ratio: ") {
-			n.CPU = &CPU{Ratio: s.decimal(s.until(", measured: ")), Measured: s.time(s.until("}\n"))}
-		}
+		s.measurements(&n)
 		nodes = append(nodes, n)
 	}
 	s.require(len(nodes) > 0)
 	return nodes
+}
+
+func (s *scanner) measurements(n *Node) {
+	if s.optional("  cores: ") {
+		n.Cores = int(s.whole(s.until("\n"), 31))
+		s.require(n.Cores > 0)
+	}
+	if s.optional("  latency: {seconds: ") {
+		n.Latency = &Latency{}
+		n.Latency.Seconds, n.Latency.Measured, n.Latency.Source = s.measure()
+	}
+	if s.optional("  cpu: {ratio: ") {
+		n.CPU = &CPU{}
+		n.CPU.Ratio, n.CPU.Measured, n.CPU.Source = s.measure()
+	}
+	if s.optional("  unreachable: ") {
+		n.Unreachable = s.time(s.until("\n"))
+	}
+}
+
+// measure takes the rest of a measurement after the key of its value.
+func (s *scanner) measure() (v float64, measured time.Time, source string) {
+	v = s.decimal(s.until(", measured: "))
+	at, source, ok := strings.Cut(s.until("}\n"), ", source: ")
+	s.require(!ok || isPlainName(source))
+	return v, s.time(at), source
 }
 
 // address takes an address that is a plain scalar inside braces: no colon may

@@ -142,10 +142,13 @@ func sameMeasure(a, b Node) bool {
 	if (a.Latency == nil) != (b.Latency == nil) || (a.CPU == nil) != (b.CPU == nil) {
 		return false
 	}
-	if a.Latency != nil && (a.Latency.Seconds != b.Latency.Seconds || !a.Latency.Measured.Equal(b.Latency.Measured)) {
+	if l, m := a.Latency, b.Latency; l != nil && (l.Seconds != m.Seconds || l.Source != m.Source || !l.Measured.Equal(m.Measured)) {
 		return false
 	}
-	return a.CPU == nil || a.CPU.Ratio == b.CPU.Ratio && a.CPU.Measured.Equal(b.CPU.Measured)
+	if c, d := a.CPU, b.CPU; c != nil && (c.Ratio != d.Ratio || c.Source != d.Source || !c.Measured.Equal(d.Measured)) {
+		return false
+	}
+	return a.Cores == b.Cores && a.Unreachable.Equal(b.Unreachable)
 }
 
 // replace puts a new file in the old one's place. The temporary file is in the

@@ -40,10 +40,15 @@ type State struct {
 type Node struct {
 	Name    string
 	Address netip.Addr
+	// Cores is how many processors the node has; 0 while it is not known.
+	Cores int
 	// Latency is nil while it is not known. It is never 0 for unknown.
 	Latency *Latency
 	// CPU is nil while it is not known. A ratio of 0 is an idle node.
 	CPU *CPU
+	// Unreachable is since when the node answers no probe. It is zero for a node
+	// that answers, and for one that nobody probes.
+	Unreachable time.Time
 }
 
 // Latency is the time that a node needs to answer.
@@ -51,6 +56,9 @@ type Latency struct {
 	// Seconds is the round-trip time, greater than 0 and finite.
 	Seconds  float64
 	Measured time.Time
+	// Source says what was measured: peer, tcp, http or icmp. It is a DNS label,
+	// and empty if it is not known.
+	Source string
 }
 
 // CPU is how busy a node is.
@@ -58,6 +66,9 @@ type CPU struct {
 	// Ratio is the part of all cores that is busy, 0 to 1.
 	Ratio    float64
 	Measured time.Time
+	// Source says who measured: peer (the node's own agent) or prometheus. It is
+	// a DNS label, and empty if it is not known.
+	Source string
 }
 
 // ServicePort is one port of a Service that has a nodePort.
