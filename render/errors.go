@@ -72,7 +72,7 @@ func (r *Result) At(line int, message string) *Error {
 	if e.record != nil {
 		e.ServicePort = e.record.ID()
 	}
-	if text := strings.Split(r.Text, "\n"); line >= 1 && line <= len(text) {
+	if text := strings.Split(r.Text(), "\n"); line >= 1 && line <= len(text) {
 		e.Message += "\n  rendered line " + strconv.Itoa(line) + ": " + strings.TrimSpace(text[line-1])
 	}
 	return e

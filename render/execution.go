@@ -36,7 +36,8 @@ func (x *execution) render() (string, *Error) {
 	if what == "" {
 		return text, nil
 	}
-	r := &Result{Text: text, origins: x.originsOnce(text)}
+	r := NewResult(x.set.Name, text)
+	r.origins = x.originsOnce(text)
 	failed := r.At(line, fmt.Sprintf("the output holds %q, which a template prints for a value that is not there or not of the kind it formats", what))
 	failed.source = x.set.source(failed.File)
 	return "", failed

@@ -32,7 +32,7 @@ func TestGuard(t *testing.T) {
 		}
 		tt.put(&st)
 		if result, err := render.Render(t.Context(), set, &st, with(t, set, nil)); err == nil {
-			t.Errorf("%s is rendered:\n%s", tt.name, result.Text)
+			t.Errorf("%s is rendered:\n%s", tt.name, result.Text())
 		}
 	}
 }

@@ -33,25 +33,6 @@ const (
 	maxDepth  = 64
 )
 
-// Result is a rendered ruleset.
-type Result struct {
-	// Text is what nft would load.
-	Text string
-	// Set is the name of the set that was executed: for [Auto] the chosen one.
-	Set string
-	// LeftOut are the ServicePorts that the templates could not render, which
-	// kube-proxy serves.
-	LeftOut []LeftOut
-
-	origins func() []Origin
-}
-
-// LeftOut is a ServicePort without rules, because a template failed for it.
-type LeftOut struct {
-	ServicePort *state.ServicePort
-	Err         *Error
-}
-
 // Render executes the set for the state. The state must have passed
 // [state.Validate], as a decoded one has.
 //
@@ -68,24 +49,24 @@ func Render(ctx context.Context, set *Set, st *state.State, vars Vars) (*Result,
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
-	result := &Result{Set: set.Name}
+	var leftOut []LeftOut
 	out := map[*state.ServicePort]bool{}
 	for {
 		run := &execution{ctx: ctx, set: set, vars: vars, data: newData(st, vars, out)}
 		text, failed := run.render()
 		if failed == nil {
-			result.Text = text
-			result.origins = run.originsOnce(text)
+			result := newResult(set.Name, []Block{{Text: text}})
+			result.LeftOut, result.origins = leftOut, run.originsOnce(text)
 			return result, nil
 		}
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("render template set %s: %w", set.Name, ctx.Err())
 		}
 		if failed.record == nil || !mayLeaveOut(len(out)+1, st) {
-			return nil, firstError(result.LeftOut, failed)
+			return nil, firstError(leftOut, failed)
 		}
 		out[failed.record] = true
-		result.LeftOut = append(result.LeftOut, LeftOut{failed.record, failed})
+		leftOut = append(leftOut, LeftOut{failed.record, failed})
 	}
 }
 

@@ -83,7 +83,7 @@ func TestGolden(t *testing.T) {
 			}
 			path := filepath.Join("testdata", tt.golden+".nft")
 			if *update {
-				if err := os.WriteFile(path, []byte(result.Text), 0o644); err != nil {
+				if err := os.WriteFile(path, []byte(result.Text()), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -91,10 +91,10 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(string(want), result.Text); diff != "" {
+			if diff := cmp.Diff(string(want), result.Text()); diff != "" {
 				t.Errorf("-golden +rendered:\n%s", diff)
 			}
-			loads(t, result.Text)
+			loads(t, result.Text())
 		})
 	}
 }
@@ -135,7 +135,7 @@ func TestSameInputSameBytes(t *testing.T) {
 		st := example(t, "states/dual-stack.yaml")
 		a := must(t, set, st)
 		b := must(t, set, st)
-		if a.Text != b.Text {
+		if !a.SameText(b) || a.Text() != b.Text() {
 			t.Errorf("%s: two renderings differ", name)
 		}
 	}
@@ -166,7 +166,7 @@ func TestAutoChoosesBySize(t *testing.T) {
 func TestOrigin(t *testing.T) {
 	set := load(t, "simplified")
 	result := must(t, set, example(t, "states/dual-stack.yaml"))
-	lines := strings.Split(result.Text, "\n")
+	lines := strings.Split(result.Text(), "\n")
 	tests := []struct{ line, template, id string }{
 		{"set nodeport-ips {", `set {{ .Vars.nodePortIPs }}`, ""},
 		{"tcp . 30080 comment \"default/web:http\"", "{{ .Protocol }} . {{ .NodePort }}", "default/web:http"},
@@ -307,8 +307,8 @@ func TestOneFailureLeavesOneOut(t *testing.T) {
 	set := custom(t, `{{ range .Families }}{{ range .ServicePorts }}{{ if lt .NodePort 30003 }}{{ fail "no" }}{{ end }}{{ .ID }}
 {{ end }}{{ end }}`, "")
 	result := must(t, set, numbered(10))
-	if len(result.LeftOut) != 3 || strings.Count(result.Text, "\n") != 7 {
-		t.Errorf("left out %d, rendered:\n%s\nwant 3 and 7 lines", len(result.LeftOut), result.Text)
+	if len(result.LeftOut) != 3 || strings.Count(result.Text(), "\n") != 7 {
+		t.Errorf("left out %d, rendered:\n%s\nwant 3 and 7 lines", len(result.LeftOut), result.Text())
 	}
 	if id := result.LeftOut[0].ServicePort.ID(); id != "ns/sp-0" || result.LeftOut[0].Err.ServicePort != id {
 		t.Errorf("first left out = %s, %v", id, result.LeftOut[0].Err)

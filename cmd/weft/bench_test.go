@@ -86,7 +86,7 @@ func BenchmarkOthers(b *testing.B) {
 					b.Fatal(err)
 				}
 				file := filepath.Join(b.TempDir(), "rules.nft")
-				if err := os.WriteFile(file, []byte(result.Text), 0o644); err != nil {
+				if err := os.WriteFile(file, []byte(result.Text()), 0o644); err != nil {
 					b.Fatal(err)
 				}
 				must(b, ns, "nft", "-f", file)

@@ -81,7 +81,7 @@ func (p *program) explain(desired *apply.Desired, rs *verify.Ruleset, sp *state.
 // explainTemplates shows the rendered lines of the ServicePort.
 func (p *program) explainTemplates(result *render.Result, sp *state.ServicePort) {
 	fmt.Fprintf(p.stdout, "  templates (set %s):\n", result.Set)
-	for i, line := range strings.Split(result.Text, "\n") {
+	for i, line := range strings.Split(result.Text(), "\n") {
 		if origin := result.Origin(i + 1); origin.ServicePort == sp && strings.TrimSpace(line) != "" {
 			fmt.Fprintf(p.stdout, "    %s:%d: %s\n", origin.File, origin.Line, strings.TrimSpace(line))
 		}

@@ -23,7 +23,7 @@ bytes everywhere.`,
 			if err != nil {
 				return err
 			}
-			_, err = io.WriteString(p.stdout, desired.Text)
+			_, err = io.WriteString(p.stdout, desired.Text())
 			return err
 		},
 	}

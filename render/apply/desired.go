@@ -37,7 +37,9 @@ type Desired struct {
 }
 
 // same reports whether both are the same rules.
-func (d *Desired) same(other *Desired) bool { return d.Text == other.Text && d.Table == other.Table }
+func (d *Desired) same(other *Desired) bool {
+	return d.SameText(other.Result) && d.Table == other.Table
+}
 
 // Families are those in which weft may hold a table. inet is no family of the
 // shipped sets, but a user's set may have it.
@@ -73,7 +75,7 @@ func Desire(ctx context.Context, set *render.Set, st *state.State, vars render.V
 		return nil, err
 	}
 	d := &Desired{Result: result, State: st, Vars: vars, Table: vars.Table()}
-	parsed, err := ruleset.Parse(result.Text)
+	parsed, err := ruleset.Parse(result.Text())
 	if err != nil {
 		return nil, d.refusal("lint", syntaxFindings(err), err)
 	}
@@ -109,7 +111,7 @@ func (d *Desired) refusal(by string, findings []ruleset.Finding, err error) *Ref
 // deleting it makes the deletion work whether it exists or not, which nft 1.0.6
 // has no other way to say.
 func (d *Desired) Transaction() string {
-	return Removal(d.Table) + d.Text
+	return Removal(d.Table) + d.Text()
 }
 
 // Removal is the text that deletes the tables with the name.

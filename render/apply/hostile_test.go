@@ -219,7 +219,7 @@ func (p *prey) attack(set *render.Set, st *state.State, over render.Vars, good b
 		if diff := cmp.Diff(p.held, got); listed != nil || diff != "" {
 			return fmt.Errorf("nft refused it (%w), and the kernel holds something: %w %s", err, listed, diff)
 		}
-		return errorIf(good, fmt.Errorf("%w\n%.4000s", err, desired.Text))
+		return errorIf(good, fmt.Errorf("%w\n%.4000s", err, desired.Text()))
 	}
 	p.harmless++
 	if len(desired.LeftOut) > 0 {
@@ -233,7 +233,7 @@ func (p *prey) attack(set *render.Set, st *state.State, over render.Vars, good b
 		return err
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		return fmt.Errorf("the kernel holds something else than with harmless strings: %s\nloaded was:\n%.4000s", diff, desired.Text)
+		return fmt.Errorf("the kernel holds something else than with harmless strings: %s\nloaded was:\n%.4000s", diff, desired.Text())
 	}
 	return nil
 }
@@ -250,7 +250,7 @@ func (p *prey) wanted(set *render.Set, st *state.State, vars render.Vars) (strin
 	}
 	structure, err := p.load(harmless)
 	if err != nil {
-		return "", fmt.Errorf("nft refuses what is harmless: %w\n%s", err, harmless.Text)
+		return "", fmt.Errorf("nft refuses what is harmless: %w\n%s", err, harmless.Text())
 	}
 	p.tame[key] = structure
 	return structure, nil
@@ -271,14 +271,14 @@ func errorIf(yes bool, err error) error {
 
 // load replaces what the namespace holds and tells its structure.
 func (p *prey) load(d *apply.Desired) (string, error) {
-	if known, ok := p.seen[d.Text]; ok {
+	if known, ok := p.seen[d.Text()]; ok {
 		return known, nil
 	}
 	if err := p.ns.Load("flush ruleset\n" + marker + d.Transaction()); err != nil {
 		return "", err
 	}
 	structure, err := p.structure()
-	p.seen[d.Text], p.held = structure, structure
+	p.seen[d.Text()], p.held = structure, structure
 	return structure, err
 }
 

@@ -17,7 +17,7 @@ func (l *Loop) readPin() {
 		return
 	}
 	switch {
-	case pinned != nil && (l.pinned == nil || l.pinned.Text != pinned.Text):
+	case pinned != nil && (l.pinned == nil || !l.pinned.SameText(pinned.Result)):
 		l.Log.Warn("rules pinned: they stay whatever the state and the templates say", "generation", pinned.State.Generation, "set", pinned.Set)
 	case pinned == nil && l.pinned != nil:
 		l.Log.Info("pin released")

@@ -27,7 +27,7 @@ func Record(desired *Desired, text []byte, err error) (e history.Entry, ok bool)
 	}
 	e = history.Entry{
 		Generation: desired.State.Generation, Set: desired.Set, Table: desired.Table, Vars: recordedVars(desired.Vars),
-		Result: resultOf(err), Text: desired.Text, State: text,
+		Result: resultOf(err), Text: desired.Text(), State: text,
 	}
 	if err != nil {
 		e.Message = err.Error()
@@ -77,7 +77,7 @@ func Recorded(e history.Entry) (*Desired, error) {
 	if e.Table == "" || vars.Table() != e.Table {
 		return nil, fmt.Errorf("%s: it does not say which table it is for", name)
 	}
-	result := &render.Result{Text: e.Text, Set: e.Set}
+	result := render.NewResult(e.Set, e.Text)
 	for _, sp := range st.ServicePorts {
 		if slices.Contains(e.LeftOut, sp.ID()) {
 			result.LeftOut = append(result.LeftOut, render.LeftOut{ServicePort: sp})
@@ -92,9 +92,9 @@ func (d *Desired) LoadForGood(ctx context.Context, runner nft.Runner) error {
 	if d.Vars.Heartbeat() == 0 {
 		return d.Load(ctx, runner)
 	}
-	copied, result := *d, *d.Result
-	result.Text = strings.TrimRight(d.Text, "\n") + "\n" + endless(d.State, d.Vars)
-	copied.Result = &result
+	copied := *d
+	copied.Result = render.NewResult(d.Set, strings.TrimRight(d.Text(), "\n")+"\n"+endless(d.State, d.Vars))
+	copied.LeftOut = d.LeftOut
 	return copied.Load(ctx, runner)
 }
 

@@ -1,0 +1,91 @@
+package render
+
+import (
+	"strings"
+	"sync"
+
+	"weft/state"
+)
+
+// Result is a rendered ruleset. It never changes.
+type Result struct {
+	// Set is the name of the set that was executed: for [Auto] the chosen one.
+	Set string
+	// Blocks are the text in its order, cut where the template began and ended
+	// what it writes for each item of a list, such as a ServicePort. A cut may be
+	// anywhere in a line. Results of one [Renderer] share the strings of blocks
+	// that are the same, so that comparing these costs nothing.
+	Blocks []Block
+	// LeftOut are the ServicePorts that the templates could not render, which
+	// kube-proxy serves, in the order of the state.
+	LeftOut []LeftOut
+
+	text    func() string
+	origins func() []Origin
+}
+
+// Block is a part of a rendered ruleset.
+type Block struct {
+	Text string
+	// ServicePort is the record of the state that the block is for: nil for what
+	// stands between them.
+	ServicePort *state.ServicePort
+}
+
+// LeftOut is a ServicePort without rules, because a template failed for it.
+type LeftOut struct {
+	ServicePort *state.ServicePort
+	Err         *Error
+}
+
+// NewResult is a Result of text that was rendered before. Of its lines nobody
+// knows the origin.
+func NewResult(set, text string) *Result {
+	return newResult(set, []Block{{Text: text}})
+}
+
+func newResult(set string, blocks []Block) *Result {
+	r := &Result{Set: set, Blocks: blocks}
+	r.text = sync.OnceValue(r.join)
+	return r
+}
+
+// Text is what nft would load: all blocks, put together when first asked for.
+func (r *Result) Text() string { return r.text() }
+
+func (r *Result) join() string {
+	if len(r.Blocks) == 1 {
+		return r.Blocks[0].Text
+	}
+	var b strings.Builder
+	b.Grow(r.Len())
+	for i := range r.Blocks {
+		b.WriteString(r.Blocks[i].Text)
+	}
+	return b.String()
+}
+
+// Len is the length of the text in bytes.
+func (r *Result) Len() (n int) {
+	for i := range r.Blocks {
+		n += len(r.Blocks[i].Text)
+	}
+	return n
+}
+
+// SameText reports whether both are the same text. Where they share blocks, it
+// does not look at them.
+func (r *Result) SameText(other *Result) bool {
+	if r == other {
+		return true
+	}
+	if len(r.Blocks) != len(other.Blocks) {
+		return r.Len() == other.Len() && r.Text() == other.Text()
+	}
+	for i := range r.Blocks {
+		if r.Blocks[i].Text != other.Blocks[i].Text {
+			return r.Len() == other.Len() && r.Text() == other.Text()
+		}
+	}
+	return true
+}
