@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Diff writes the nft commands that turn a kernel that holds old into one that
-// holds new, in one transaction; nothing where they mean the same.
+// Diff gives the transaction that turns a kernel that holds old into one that
+// holds new; an empty one where they mean the same.
 //
 // Within a table that stays, elements are deleted and added one by one, chains
 // whose rules changed are flushed and refilled, and the order is the one that
@@ -17,26 +17,83 @@ import (
 // this package does not know), the table is replaced whole.
 //
 // Expires is not compared: it is what is left of a timeout, and falls by itself.
-func Diff(old, new *Ruleset) string {
+func Diff(old, new *Ruleset) *Transaction {
 	var w writer
+	tx := &Transaction{}
 	before, after := merged(old), merged(new)
 	for _, key := range slices.Sorted(maps.Keys(before)) {
-		if after[key] == nil {
+		if b := before[key]; after[key] == nil {
 			w.line(0, "delete table ", key)
+			tx.Touched = append(tx.Touched, Touched{Family: b.Family, Table: b.Name, Whole: true})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(after)) {
 		switch b, a := before[key], after[key]; {
 		case b == nil:
 			w.table(a)
+			tx.Touched = append(tx.Touched, Touched{Family: a.Family, Table: a.Name, Whole: true})
 		case !sameFrame(b, a):
 			w.line(0, "delete table ", key)
 			w.table(a)
+			tx.Touched = append(tx.Touched, Touched{Family: a.Family, Table: a.Name, Whole: true})
+			tx.Replaced = append(tx.Replaced, Replaced{What: "table " + key, Why: "a block's head differs"})
 		default:
 			w.changes(key, b, a)
+			if t := touchedIn(b, a); len(t.Chains)+len(t.Sets) > 0 {
+				tx.Touched = append(tx.Touched, t)
+			}
 		}
 	}
-	return w.String()
+	tx.text = w.String()
+	return tx
+}
+
+func touchedIn(b, a *Table) Touched {
+	t := Touched{Family: a.Family, Table: a.Name}
+	oldChains, newChains := chainsByName(b), chainsByName(a)
+	for _, name := range slices.Sorted(maps.Keys(oldChains)) {
+		if newChains[name] == nil {
+			t.Chains = append(t.Chains, name)
+		}
+	}
+	for _, c := range a.Chains {
+		if o := oldChains[c.Name]; o == nil || !sameRules(o, c) {
+			t.Chains = append(t.Chains, c.Name)
+		}
+	}
+	oldSets, newSets := setsByName(b), setsByName(a)
+	for _, name := range slices.Sorted(maps.Keys(oldSets)) {
+		if newSets[name] == nil {
+			t.Sets = append(t.Sets, TouchedSet{Name: name, Whole: true})
+		}
+	}
+	for _, s := range a.Sets {
+		o := oldSets[s.Name]
+		if o == nil {
+			t.Sets = append(t.Sets, TouchedSet{Name: s.Name, Whole: true})
+			continue
+		}
+		if keys := touchedKeys(o, s); len(keys) > 0 {
+			t.Sets = append(t.Sets, TouchedSet{Name: s.Name, Keys: keys})
+		}
+	}
+	return t
+}
+
+func touchedKeys(b, a *Set) []string {
+	keys := map[string]bool{}
+	before, after := contents(b), contents(a)
+	for c := range before {
+		if !after[c] {
+			keys[c.key] = true
+		}
+	}
+	for c := range after {
+		if !before[c] {
+			keys[c.key] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(keys))
 }
 
 // merged gives the tables by "family name", those of several blocks as one.

@@ -95,9 +95,9 @@ func TestKernelDiff(t *testing.T) {
 		run(t, ns, "flush ruleset\n"+second)
 		want := listing(t, ns)
 		run(t, ns, "flush ruleset\n"+first)
-		run(t, ns, Diff(from, to))
+		run(t, ns, Diff(from, to).Text())
 		if d := gocmp.Diff(want, listing(t, ns), sameText); d != "" {
-			t.Fatalf("%s\nfrom\n%sby\n%s", d, first, Diff(from, to))
+			t.Fatalf("%s\nfrom\n%sby\n%s", d, first, Diff(from, to).Text())
 		}
 	})
 }
@@ -128,7 +128,7 @@ func TestDiff(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := gocmp.Diff(c.want, Diff(from, to)); d != "" {
+			if d := gocmp.Diff(c.want, Diff(from, to).Text()); d != "" {
 				t.Error(d)
 			}
 		})
