@@ -77,8 +77,9 @@ func (s *Store) removeLeftovers() {
 func (s *Store) Last() *State { return s.last }
 
 // Write makes the file hold st, and reports whether it wrote. It sets Generation,
-// which grows by one when something that rules depend on changed, and Written; st
-// itself stays as it is, and Last has the result.
+// which grows by one when something that rules depend on changed, and Written,
+// which is now unless st vouches for less; st itself stays as it is, and Last has
+// the result.
 //
 // Nothing is written when nothing changed and the file is younger than Renewal,
 // or when only measurements changed and it is younger than Interval: the caller
@@ -87,7 +88,10 @@ func (s *Store) Last() *State { return s.last }
 func (s *Store) Write(st *State, now time.Time) (written bool, err error) {
 	next := *st
 	next.Generation = s.generation(st)
-	next.Written = now.UTC().Truncate(time.Millisecond)
+	if st.Written.IsZero() || st.Written.After(now) {
+		next.Written = now
+	}
+	next.Written = next.Written.UTC().Truncate(time.Millisecond)
 	if !s.isDue(&next, now) {
 		return false, nil
 	}
@@ -122,7 +126,7 @@ func (s *Store) isDue(next *State, now time.Time) bool {
 		return true
 	}
 	age := now.Sub(s.wrote)
-	return age < 0 || age >= s.Renewal || age >= s.Interval && !slices.EqualFunc(s.last.Nodes, next.Nodes, sameNode)
+	return age < 0 || age >= s.Renewal && !next.Written.Equal(s.last.Written) || age >= s.Interval && !slices.EqualFunc(s.last.Nodes, next.Nodes, sameNode)
 }
 
 // sameRules reports whether two States make the same rules: all but measurements

@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"weft/cmd/weft/config"
 	"weft/state"
+	"weft/state/watch"
 )
 
 func (p *program) watchCommand() *cobra.Command {
@@ -25,7 +26,7 @@ names, and keep the state file up to date. It needs no root and no capability.`,
 			}
 			g, ctx := errgroup.WithContext(cmd.Context())
 			a.followConfig(ctx, g)
-			g.Go(func() error { return a.watch(ctx) })
+			g.Go(func() error { return a.watch(ctx, nil) })
 			return g.Wait()
 		},
 	}
@@ -53,23 +54,41 @@ at once with --cleanup-on-exit.`,
 	return cmd
 }
 
-// run is both halves. The first state is written before the applier starts, so
-// that it does not begin with what an earlier run left, or with nothing.
+// run is both halves. The applier starts when the file holds what is known, so that
+// it begins with what is, and not with what an earlier run left.
 func (a *agent) run(ctx context.Context) error {
 	c := a.config.Load()
 	a.log.Info("starting", "version", readVersion().Version, "node", c.Node, "config", c.File, "state", c.State)
-	store := a.newStore()
-	if err := a.write(store); err != nil {
-		return err
-	}
 	g, inner := errgroup.WithContext(ctx)
-	a.applier(inner, g)
+	first := make(chan struct{})
+	kept := sync.OnceFunc(func() { close(first) })
+	g.Go(func() error { return a.watch(inner, func(*state.State) { kept() }) })
+	g.Go(func() error {
+		select {
+		case <-first:
+			a.applier(inner, g)
+		case <-inner.Done():
+		}
+		return nil
+	})
 	a.followConfig(inner, g)
-	g.Go(func() error { return a.keep(inner, store) })
 	if err := g.Wait(); err != nil {
 		return err
 	}
 	return a.leave(ctx)
+}
+
+// watch writes the state file until the context ends.
+func (a *agent) watch(ctx context.Context, kept func(*state.State)) error {
+	source, err := a.source()
+	if err != nil {
+		return usage(err)
+	}
+	loop := &watch.Loop{
+		Source: source, Store: a.newStore(), Log: a.log, Kept: kept,
+		MinInterval: watch.DefaultMinInterval, MaxInterval: watch.DefaultMaxInterval,
+	}
+	return loop.Run(ctx)
 }
 
 // newStore goes on with the generation of the file that is there, and renews the
@@ -84,59 +103,4 @@ func (a *agent) newStore() *state.Store {
 		store.Renewal = renewal
 	}
 	return store
-}
-
-// watch writes the state file until the context ends.
-func (a *agent) watch(ctx context.Context) error {
-	store := a.newStore()
-	if err := a.write(store); err != nil {
-		return err
-	}
-	return a.keep(ctx, store)
-}
-
-// keep writes the state whenever something changed, and renews its written
-// time well before the applier would hold it for too old.
-func (a *agent) keep(ctx context.Context, store *state.Store) error {
-	renew := time.Duration(a.config.Load().FailAfter) / 3
-	if renew == 0 {
-		renew = time.Minute
-	}
-	ticker := time.NewTicker(renew)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-a.gathers:
-		case <-ticker.C:
-		}
-		if err := a.write(store); err != nil {
-			a.log.Error("state not written, the file stays as it was", "error", err)
-		}
-	}
-}
-
-func (a *agent) write(store *state.Store) error {
-	st, err := gather(a.config.Load())
-	if err != nil {
-		return usage(err)
-	}
-	written, err := store.Write(st, time.Now())
-	if err != nil {
-		return err
-	}
-	if written {
-		a.log.Info("state written", "file", a.config.Load().State, "servicePorts", len(st.ServicePorts))
-	}
-	return nil
-}
-
-// gather makes a state of what the source says now.
-func gather(c *config.Config) (*state.State, error) {
-	st, err := c.Static.State(c.Node)
-	if err != nil {
-		return nil, c.Locate("static", err)
-	}
-	return st, nil
 }
