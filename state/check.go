@@ -144,6 +144,10 @@ func checkServicePort(p *ServicePort, r report) {
 	if !isReason(p.Skipped) {
 		r.got("skipped", strict.Quote(p.Skipped), expectedSkipped)
 	}
+	if p.Policy != "" && !p.Policy.Known() {
+		r.got("policy", strict.Quote(string(p.Policy)), expectedPolicy)
+	}
+	checkFactors(p, r)
 	for i := range p.Endpoints {
 		checkEndpoint(&p.Endpoints[i], i, r)
 	}
@@ -167,8 +171,11 @@ func checkEndpoint(e *Endpoint, i int, r report) {
 	if e.Node != "" && !isSubdomain(e.Node) {
 		r.got(index("endpoints", i)+".node", strict.Quote(e.Node), expectedSubdomain)
 	}
-	if !(e.Share >= 0 && e.Share <= 1) {
-		r.got(index("endpoints", i)+".share", float(e.Share), "a number from 0 to 1")
+	if w := e.Weight; w != nil && (!(*w >= 0) || math.IsInf(*w, 0)) {
+		r.got(index("endpoints", i)+".weight", float(*w), "a number of at least 0, or no weight at all, which is 1")
+	}
+	if !isFraction(e.Share) {
+		r.got(index("endpoints", i)+".share", float(e.Share), expectedFraction)
 	}
 }
 
@@ -209,9 +216,11 @@ func checkDuplicates(eps []Endpoint, r report) {
 	}
 }
 
-func areStrictlySorted(eps []Endpoint) bool {
-	for i := 1; i < len(eps); i++ {
-		if compareEndpoints(&eps[i-1], &eps[i]) >= 0 {
+func areStrictlySorted(eps []Endpoint) bool { return isStrictlySortedFunc(eps, compareEndpoints) }
+
+func isStrictlySortedFunc[T any](list []T, compare func(a, b *T) int) bool {
+	for i := 1; i < len(list); i++ {
+		if compare(&list[i-1], &list[i]) >= 0 {
 			return false
 		}
 	}

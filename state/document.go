@@ -56,14 +56,28 @@ type servicePortDocument struct {
 	Port      string             `yaml:"port" strict:"required"`
 	Protocol  string             `yaml:"protocol" strict:"required"`
 	NodePort  uint16             `yaml:"nodePort" strict:"required,min=1"`
+	Policy    *Policy            `yaml:"policy"`
 	Skipped   *string            `yaml:"skipped"`
+	Held      []Hold             `yaml:"held"`
+	Factors   []factorDocument   `yaml:"factors"`
 	Endpoints []endpointDocument `yaml:"endpoints"`
+}
+
+type factorDocument struct {
+	Node    string     `yaml:"node"`
+	Address netip.Addr `yaml:"address"`
+	Latency *float64   `yaml:"latency"`
+	Trim    *float64   `yaml:"trim"`
+	Guard   *float64   `yaml:"guard"`
+	Target  float64    `yaml:"target" strict:"required,min=0,max=1"`
+	Share   float64    `yaml:"share" strict:"required,min=0,max=1"`
 }
 
 type endpointDocument struct {
 	Address netip.Addr `yaml:"address" strict:"required"`
 	Port    uint16     `yaml:"port" strict:"required,min=1"`
 	Node    string     `yaml:"node"`
+	Weight  *float64   `yaml:"weight" strict:"min=0"`
 	Share   float64    `yaml:"share" strict:"required,min=0,max=1"`
 }
 
@@ -96,8 +110,20 @@ func (n *nodeDocument) node() Node {
 
 func (d *servicePortDocument) servicePort() *ServicePort {
 	p := &ServicePort{Namespace: d.Namespace, Name: d.Name, Port: d.Port, Protocol: Protocol(d.Protocol), NodePort: d.NodePort}
+	if d.Policy != nil {
+		p.Policy = *d.Policy
+	}
 	if d.Skipped != nil {
 		p.Skipped = *d.Skipped
+	}
+	if len(d.Held) > 0 {
+		p.Held = d.Held
+	}
+	if len(d.Factors) > 0 {
+		p.Factors = make([]Factor, len(d.Factors))
+	}
+	for i, f := range d.Factors {
+		p.Factors[i] = Factor(f)
 	}
 	if len(d.Endpoints) > 0 {
 		p.Endpoints = make([]Endpoint, len(d.Endpoints))
@@ -140,6 +166,9 @@ func readServicePort(file string, line int, text []byte) (*ServicePort, []*stric
 	c.decode(&d)
 	p := d.servicePort()
 	checkServicePort(p, c.report)
+	if d.Policy != nil && *d.Policy == "" {
+		c.report("policy", "got \"\", expected "+expectedPolicy)
+	}
 	if d.Skipped != nil && *d.Skipped == "" {
 		c.report("skipped", "got \"\", expected the reason, or no field skipped")
 	}

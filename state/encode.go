@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"cmp"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,7 +98,8 @@ func (e *Encoder) document(p *ServicePort, before encoded) encoded {
 
 func equalServicePorts(p, q *ServicePort) bool {
 	return p.Namespace == q.Namespace && p.Name == q.Name && p.Port == q.Port && p.Protocol == q.Protocol &&
-		p.NodePort == q.NodePort && p.Skipped == q.Skipped && slices.Equal(p.Endpoints, q.Endpoints)
+		p.NodePort == q.NodePort && p.Policy == q.Policy && p.Skipped == q.Skipped && slices.Equal(p.Held, q.Held) &&
+		slices.EqualFunc(p.Factors, q.Factors, equalFactors) && slices.EqualFunc(p.Endpoints, q.Endpoints, equalEndpoints)
 }
 
 func appendHeader(b []byte, s *State) []byte {
@@ -158,8 +160,18 @@ func appendServicePort(b []byte, p *ServicePort) []byte {
 	b = append(append(b, scalar(p.Port)...), "\nprotocol: "...)
 	b = append(append(b, p.Protocol...), "\nnodePort: "...)
 	b = append(strconv.AppendUint(b, uint64(p.NodePort), 10), '\n')
+	if p.Policy != "" {
+		b = append(append(append(b, "policy: "...), p.Policy...), '\n')
+	}
 	if p.Skipped != "" {
 		b = append(append(append(b, "skipped: "...), scalar(p.Skipped)...), '\n')
+	}
+	b = appendHeld(b, p.Held)
+	if len(p.Factors) > 0 {
+		b = append(b, "factors:\n"...)
+	}
+	for i := range p.Factors {
+		b = appendFactor(b, &p.Factors[i])
 	}
 	if len(p.Endpoints) > 0 {
 		b = append(b, "endpoints:\n"...)
@@ -170,17 +182,53 @@ func appendServicePort(b []byte, p *ServicePort) []byte {
 	return b
 }
 
-func appendEndpoint(b []byte, e *Endpoint) []byte {
-	b = append(b, "- {address: "...)
-	if e.Address.Is4() {
-		b = e.Address.AppendTo(b)
-	} else {
-		b = append(b, addressText(e.Address.String())...)
+func appendHeld(b []byte, held []Hold) []byte {
+	for i, h := range held {
+		b = append(b, [...]string{"held: [", ", "}[min(i, 1)]...)
+		b = append(b, h...)
 	}
+	if len(held) > 0 {
+		b = append(b, "]\n"...)
+	}
+	return b
+}
+
+func appendFactor(b []byte, f *Factor) []byte {
+	if f.Node != "" {
+		b = append(append(b, "- {node: "...), scalar(f.Node)...)
+	} else {
+		b = appendAddress(append(b, "- {address: "...), f.Address)
+	}
+	b = appendNumber(b, ", latency: ", f.Latency)
+	b = appendNumber(b, ", trim: ", f.Trim)
+	b = appendNumber(b, ", guard: ", f.Guard)
+	b = appendFloat(append(b, ", target: "...), f.Target)
+	b = appendFloat(append(b, ", share: "...), f.Share)
+	return append(b, "}\n"...)
+}
+
+// appendNumber leaves out what is not known.
+func appendNumber(b []byte, key string, v *float64) []byte {
+	if v == nil {
+		return b
+	}
+	return appendFloat(append(b, key...), *v)
+}
+
+func appendAddress(b []byte, a netip.Addr) []byte {
+	if a.Is4() {
+		return a.AppendTo(b)
+	}
+	return append(b, addressText(a.String())...)
+}
+
+func appendEndpoint(b []byte, e *Endpoint) []byte {
+	b = appendAddress(append(b, "- {address: "...), e.Address)
 	b = strconv.AppendUint(append(b, ", port: "...), uint64(e.Port), 10)
 	if e.Node != "" {
 		b = append(append(b, ", node: "...), scalar(e.Node)...)
 	}
+	b = appendNumber(b, ", weight: ", e.Weight)
 	b = appendFloat(append(b, ", share: "...), e.Share)
 	return append(b, "}\n"...)
 }

@@ -45,12 +45,39 @@ func example() *State {
 // options compares States by value, addresses and times included.
 var options = cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b })}
 
+// explained is a State with all that may stand beside the shares.
+func explained() *State {
+	s := example()
+	measured := s.Nodes[0].CPU.Measured
+	s.Nodes[0].Latency.Source, s.Nodes[0].CPU.Source, s.Nodes[0].Cores = "peer", "prometheus", 4
+	s.Nodes = append(s.Nodes, Node{
+		Name: "k8s-slave-4-raspberrypi-4", Address: netip.MustParseAddr("10.34.4.237"), Unreachable: measured.Add(-time.Minute),
+	})
+	p := s.ServicePorts[0]
+	p.Policy, p.Held = PolicyLatencyCPU, []Hold{HoldHysteresis, HoldStale}
+	p.Factors = []Factor{
+		{Address: netip.MustParseAddr("10.42.6.1"), Latency: new(1.0), Trim: new(1.0), Target: 0.2, Share: 0.2},
+		{Node: "k8s-slave-3-raspberrypi-4", Latency: new(0.9712), Trim: new(1.25), Guard: new(0.5), Target: 0.8, Share: 0.8},
+		{Node: "k8s-slave-4-raspberrypi-4"},
+	}
+	p.Endpoints[0].Weight = new(2.0)
+	p.Endpoints[0].Share, p.Endpoints[1].Share, p.Endpoints[2].Share = 0.5, 0.3, 0
+	p.Endpoints = append(p.Endpoints, Endpoint{Address: netip.MustParseAddr("10.42.6.1"), Port: 8080, Share: 0.2})
+	s.ServicePorts[1].Policy = PolicyEqual
+	return s
+}
+
 func TestEncodeGolden(t *testing.T) {
-	got, err := Encode(example())
+	for name, s := range map[string]*State{"example": example(), "explained": explained()} {
+		t.Run(name, func(t *testing.T) { isGolden(t, filepath.Join("testdata", name+".yaml"), s) })
+	}
+}
+
+func isGolden(t *testing.T, golden string, s *State) {
+	got, err := Encode(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden := filepath.Join("testdata", "example.yaml")
 	if *update {
 		if err := os.WriteFile(golden, got, 0o644); err != nil {
 			t.Fatal(err)
@@ -67,7 +94,7 @@ func TestEncodeGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(example(), back, options); diff != "" {
+	if diff := cmp.Diff(s, back, options); diff != "" {
 		t.Errorf("decoded (-want +got):\n%s", diff)
 	}
 }

@@ -53,6 +53,9 @@ func drawEndpointsOf(t *rapid.T, v6 bool) (eps []Endpoint) {
 		if rapid.Bool().Draw(t, "has a node") {
 			e.Node = drawLabel(t, "node")
 		}
+		if rapid.Bool().Draw(t, "has a weight") {
+			e.Weight = new(rapid.Float64Range(0, 1e300).Draw(t, "weight"))
+		}
 		if !seen[e.AddrPort()] {
 			seen[e.AddrPort()] = true
 			eps = append(eps, e)
@@ -69,6 +72,31 @@ func drawEndpointsOf(t *rapid.T, v6 bool) (eps []Endpoint) {
 	return eps
 }
 
+func drawHeld(t *rapid.T) []Hold {
+	if held := rapid.SliceOfNDistinct(rapid.SampledFrom(holds()), -1, -1, rapid.ID).Draw(t, "held"); len(held) > 0 {
+		return held
+	}
+	return nil
+}
+
+func drawFactors(t *rapid.T) (factors []Factor) {
+	for i := range rapid.IntRange(0, 4).Draw(t, "factors") {
+		f := Factor{Target: rapid.Float64Range(0, 1).Draw(t, "target"), Share: rapid.Float64Range(0, 1).Draw(t, "share")}
+		if rapid.Bool().Draw(t, "by node") {
+			f.Node = fmt.Sprintf("%s-%d", drawLabel(t, "node"), i)
+		} else {
+			f.Address = netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
+		}
+		for _, v := range []**float64{&f.Latency, &f.Trim, &f.Guard} {
+			if rapid.Bool().Draw(t, "known") {
+				*v = new(rapid.Float64Range(5e-324, 1).Draw(t, "factor"))
+			}
+		}
+		factors = append(factors, f)
+	}
+	return factors
+}
+
 func drawServicePort(t *rapid.T, i int) *ServicePort {
 	p := &ServicePort{
 		Namespace: drawLabel(t, "namespace"), Name: drawLabel(t, "name"), NodePort: uint16(30000 + i),
@@ -81,6 +109,11 @@ func drawServicePort(t *rapid.T, i int) *ServicePort {
 		if rapid.Bool().Draw(t, "family") {
 			p.Endpoints = append(p.Endpoints, drawEndpointsOf(t, v6)...)
 		}
+	}
+	if rapid.Bool().Draw(t, "has a policy") {
+		p.Policy = rapid.SampledFrom(Policies()).Draw(t, "policy")
+		p.Held = drawHeld(t)
+		p.Factors = drawFactors(t)
 	}
 	if len(p.Endpoints) == 0 || rapid.IntRange(0, 4).Draw(t, "skipped") == 0 {
 		p.Skipped = drawReason(t)
@@ -204,6 +237,8 @@ func TestEncodeOrder(t *testing.T) {
 		r.Shuffle(len(s.Nodes), func(i, j int) { s.Nodes[i], s.Nodes[j] = s.Nodes[j], s.Nodes[i] })
 		s.Addresses[0], s.Addresses[1] = s.Addresses[1], s.Addresses[0]
 		for _, p := range s.ServicePorts {
+			r.Shuffle(len(p.Factors), func(i, j int) { p.Factors[i], p.Factors[j] = p.Factors[j], p.Factors[i] })
+			r.Shuffle(len(p.Held), func(i, j int) { p.Held[i], p.Held[j] = p.Held[j], p.Held[i] })
 			r.Shuffle(len(p.Endpoints), func(i, j int) { p.Endpoints[i], p.Endpoints[j] = p.Endpoints[j], p.Endpoints[i] })
 		}
 		if got, err := Encode(s); err != nil || !bytes.Equal(want, got) {
@@ -283,7 +318,9 @@ func FuzzScan(f *testing.F) {
 
 // The canonical form must take the quick way, or all its speed is gone unnoticed.
 func TestQuickWayTakesWhatTheEncoderWrites(t *testing.T) {
-	data := must[[]byte](t)(Encode(large(20, 3)))
+	s := large(20, 3)
+	s.Nodes[0], s.ServicePorts[0] = explained().Nodes[0], explained().ServicePorts[0]
+	data := must[[]byte](t)(Encode(s))
 	for i, doc := range split(data) {
 		if i == 0 {
 			if s, _ := scanHeader(string(doc.text)); s == nil {
@@ -300,8 +337,9 @@ func TestQuickWayTakesWhatTheEncoderWrites(t *testing.T) {
 // What is nearly in the canonical form means the same both ways, or is left to
 // the strict one.
 func TestScanNearMisses(t *testing.T) {
-	const doc = "kind: ServicePort\nnamespace: riset\nname: web\nport: http\nprotocol: tcp\nnodePort: 30000\nendpoints:\n" +
-		"- {address: 10.0.0.1, port: 80, node: a, share: 0.5}\n- {address: 10.0.0.2, port: 80, node: m, share: 0.5}\n"
+	const doc = "kind: ServicePort\nnamespace: riset\nname: web\nport: http\nprotocol: tcp\nnodePort: 30000\npolicy: cpu\nheld: [panic]\n" +
+		"factors:\n- {node: f, latency: 0.25, target: 0.125, share: 0.125}\n- {address: 10.0.0.9, guard: 0.75, target: 0.625, share: 0.625}\nendpoints:\n" +
+		"- {address: 10.0.0.1, port: 80, node: a, weight: 3, share: 0.5}\n- {address: 10.0.0.2, port: 80, node: m, share: 0.5}\n"
 	if scanServicePort(doc) == nil {
 		t.Fatal("the form itself is not taken")
 	}
@@ -310,7 +348,7 @@ func TestScanNearMisses(t *testing.T) {
 		"&a b", "*a", "!t x", "{}", "[]", "a: b", "a #b", "2025-11-24", "10.0.0.1", "fd00::", "::1", "fd00::1", "::ffff:1.2.3.4", "65536", "030000", "0",
 		"a\nb: c", "a\r", "a\t", "A", "a-", "a.b", "1.0", "0.50", "1" + string(make([]byte, 1)),
 	}
-	for _, field := range []string{"riset", "web", "http", "tcp", "30000", "10.0.0.1", "80", "node: a", "a,", "0.5", "kind: ServicePort\n", "endpoints:", "}\n", "- {", ", "} {
+	for _, field := range []string{"riset", "web", "http", "tcp", "30000", "10.0.0.1", "80", "node: a", "a,", "0.5", "cpu", "[panic]", "panic", "node: f", "10.0.0.9", "0.25", "0.125", "0.625", "weight: 3", "3", "factors:", "kind: ServicePort\n", "endpoints:", "}\n", "- {", ", "} {
 		for _, v := range values {
 			for _, new := range []string{v, field + v, v + field} {
 				text := string(bytes.Replace([]byte(doc), []byte(field), []byte(new), 1))

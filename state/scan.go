@@ -2,6 +2,7 @@ package state
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,9 +27,17 @@ func scanServicePort(text string) *ServicePort {
 	}
 	p.Protocol = Protocol(s.line("protocol: "))
 	p.NodePort = uint16(s.whole(s.line("nodePort: "), 16))
+	if s.optional("policy: ") {
+		p.Policy = Policy(s.until("\n"))
+		s.require(p.Policy.Known())
+	}
 	if s.optional("skipped: ") {
 		p.Skipped = s.until("\n")
 		s.require(isPlain(p.Skipped))
+	}
+	p.Held = s.held()
+	if s.optional("factors:\n") {
+		p.Factors = s.factors()
 	}
 	if s.optional("endpoints:\n") {
 		p.Endpoints = s.endpoints()
@@ -133,9 +142,61 @@ func (s *scanner) endpoint() (e Endpoint) {
 		e.Node = s.until(", ")
 		s.require(isPlainName(e.Node))
 	}
+	e.Weight = s.number("weight: ")
 	s.literal("share: ")
 	e.Share = s.decimal(s.until("}\n"))
 	return e
+}
+
+func (s *scanner) held() (held []Hold) {
+	if !s.optional("held: [") {
+		return nil
+	}
+	for list := s.until("]\n"); list != "" && !s.bad; {
+		var one string
+		one, list, _ = strings.Cut(list, ", ")
+		held = append(held, Hold(one))
+		s.require(slices.Contains(holds(), Hold(one)))
+	}
+	s.require(len(held) > 0)
+	return held
+}
+
+func (s *scanner) factors() []Factor {
+	end := strings.Index(s.rest, "endpoints:\n") // of another endpoints: line there is none
+	factors := make([]Factor, 0, strings.Count(s.rest[:max(end, 0)], "\n"))
+	for strings.HasPrefix(s.rest, "- ") && !s.bad {
+		factors = append(factors, s.factor())
+	}
+	s.require(len(factors) > 0)
+	return factors
+}
+
+func (s *scanner) factor() (f Factor) {
+	if s.optional("- {address: ") {
+		f.Address = s.address(s.until(", "))
+	} else {
+		s.literal("- {node: ")
+		f.Node = s.until(", ")
+		s.require(isPlainName(f.Node))
+	}
+	f.Latency = s.number("latency: ")
+	f.Trim = s.number("trim: ")
+	f.Guard = s.number("guard: ")
+	s.literal("target: ")
+	f.Target = s.decimal(s.until(", "))
+	s.literal("share: ")
+	f.Share = s.decimal(s.until("}\n"))
+	return f
+}
+
+// number takes a number that may be left out, and the comma after it.
+func (s *scanner) number(key string) *float64 {
+	if !s.optional(key) {
+		return nil
+	}
+	v := s.decimal(s.until(", "))
+	return &v
 }
 
 func (s *scanner) addresses() (all []netip.Addr) {

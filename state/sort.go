@@ -28,12 +28,20 @@ func (p *ServicePort) sort() {
 	if !areStrictlySorted(p.Endpoints) {
 		slices.SortFunc(p.Endpoints, func(a, b Endpoint) int { return compareEndpoints(&a, &b) })
 	}
+	if !isStrictlySortedFunc(p.Factors, compareFactors) {
+		slices.SortFunc(p.Factors, func(a, b Factor) int { return compareFactors(&a, &b) })
+	}
+	slices.Sort(p.Held)
+}
+
+func (p *ServicePort) isSorted() bool {
+	return areStrictlySorted(p.Endpoints) && isStrictlySortedFunc(p.Factors, compareFactors) && slices.IsSorted(p.Held)
 }
 
 // isSorted reports whether every list has its order.
 func (s *State) isSorted() bool {
 	for _, p := range s.ServicePorts {
-		if !areStrictlySorted(p.Endpoints) {
+		if !p.isSorted() {
 			return false
 		}
 	}
@@ -52,9 +60,9 @@ func (s *State) sorted() *State {
 	c.Nodes = slices.Clone(s.Nodes)
 	c.ServicePorts = slices.Clone(s.ServicePorts)
 	for i, p := range c.ServicePorts {
-		if !areStrictlySorted(p.Endpoints) {
+		if !p.isSorted() {
 			q := *p
-			q.Endpoints = slices.Clone(p.Endpoints)
+			q.Endpoints, q.Factors, q.Held = slices.Clone(p.Endpoints), slices.Clone(p.Factors), slices.Clone(p.Held)
 			q.sort()
 			c.ServicePorts[i] = &q
 		}

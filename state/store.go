@@ -126,33 +126,46 @@ func (s *Store) isDue(next *State, now time.Time) bool {
 		return true
 	}
 	age := now.Sub(s.wrote)
-	return age < 0 || age >= s.Renewal && !next.Written.Equal(s.last.Written) || age >= s.Interval && !slices.EqualFunc(s.last.Nodes, next.Nodes, sameNode)
+	return age < 0 || age >= s.Renewal && !next.Written.Equal(s.last.Written) || age >= s.Interval && !sameMeasurements(s.last, next)
 }
 
-// sameRules reports whether two States make the same rules: all but measurements
-// and times. The nodes count, since a template may use them.
+// sameRules reports whether two States make the same rules: all but measurements,
+// what the shares were made of, and times. The nodes count, since a template may
+// use them.
 func sameRules(a, b *State) bool {
 	a, b = a.sorted(), b.sorted()
 	return a.Node == b.Node && slices.Equal(a.Addresses, b.Addresses) &&
-		slices.EqualFunc(a.ServicePorts, b.ServicePorts, func(p, q *ServicePort) bool { return p == q || equalServicePorts(p, q) }) &&
+		slices.EqualFunc(a.ServicePorts, b.ServicePorts, sameServicePort) &&
 		slices.EqualFunc(a.Nodes, b.Nodes, func(m, n Node) bool { return m.Name == n.Name && m.Address == n.Address })
 }
 
-func sameNode(a, b Node) bool {
-	return a.Name == b.Name && a.Address == b.Address && sameMeasure(a, b)
+func sameServicePort(p, q *ServicePort) bool {
+	return p == q || keyOf(p) == keyOf(q) && p.NodePort == q.NodePort && p.Skipped == q.Skipped &&
+		slices.EqualFunc(p.Endpoints, q.Endpoints, sameShare)
 }
 
-func sameMeasure(a, b Node) bool {
-	if (a.Latency == nil) != (b.Latency == nil) || (a.CPU == nil) != (b.CPU == nil) {
-		return false
-	}
-	if l, m := a.Latency, b.Latency; l != nil && (l.Seconds != m.Seconds || l.Source != m.Source || !l.Measured.Equal(m.Measured)) {
-		return false
-	}
-	if c, d := a.CPU, b.CPU; c != nil && (c.Ratio != d.Ratio || c.Source != d.Source || !c.Measured.Equal(d.Measured)) {
-		return false
-	}
-	return a.Cores == b.Cores && a.Unreachable.Equal(b.Unreachable)
+func sameShare(a, b Endpoint) bool {
+	return a.Address == b.Address && a.Port == b.Port && a.Node == b.Node && a.Share == b.Share
+}
+
+// sameMeasurements reports whether two States whose rules are the same also are
+// the same in all else but their times.
+func sameMeasurements(a, b *State) bool {
+	return slices.EqualFunc(a.Nodes, b.Nodes, sameNode) &&
+		slices.EqualFunc(a.sorted().ServicePorts, b.sorted().ServicePorts, func(p, q *ServicePort) bool { return p == q || equalServicePorts(p, q) })
+}
+
+func sameNode(a, b Node) bool {
+	return a.Name == b.Name && a.Address == b.Address && a.Cores == b.Cores && a.Unreachable.Equal(b.Unreachable) &&
+		sameLatency(a.Latency, b.Latency) && sameCPU(a.CPU, b.CPU)
+}
+
+func sameLatency(a, b *Latency) bool {
+	return a == b || a != nil && b != nil && a.Seconds == b.Seconds && a.Measured.Equal(b.Measured) && a.Source == b.Source
+}
+
+func sameCPU(a, b *CPU) bool {
+	return a == b || a != nil && b != nil && a.Ratio == b.Ratio && a.Measured.Equal(b.Measured) && a.Source == b.Source
 }
 
 // replace puts a new file in the old one's place. The temporary file is in the

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,13 @@ func TestStoreWrite(t *testing.T) {
 	shared.ServicePorts[0].Endpoints[1].Share = 0.5
 	shuffled := example()
 	shuffled.ServicePorts[0], shuffled.ServicePorts[1] = shuffled.ServicePorts[1], shuffled.ServicePorts[0]
+	explained := example()
+	explained.ServicePorts[0].Endpoints = slices.Clone(shared.ServicePorts[0].Endpoints)
+	explained.ServicePorts[0].Endpoints[0].Weight = new(2.0)
+	explained.ServicePorts[0].Policy = PolicyCPU
+	explained.ServicePorts[0].Held = []Hold{HoldStep}
+	explained.ServicePorts[0].Factors = []Factor{{Node: "k8s-slave-3-raspberrypi-4", Target: 1, Share: 1}}
+	explained.Nodes[0].Cores, explained.Nodes[0].Unreachable = 4, noon
 	moved := example()
 	moved.Addresses[0] = moved.Addresses[0].Next()
 
@@ -57,10 +65,12 @@ func TestStoreWrite(t *testing.T) {
 		{"a measurement too soon", measured, 4 * time.Second, false, 1},
 		{"a measurement", measured, 5 * time.Second, true, 1},
 		{"a share", shared, 5 * time.Second, true, 2},
-		{"the address", moved, 6 * time.Second, true, 3},
-		{"nothing, not quite for long", moved, 205 * time.Second, false, 3},
-		{"nothing for long", moved, 206 * time.Second, true, 3},
-		{"the clock went back", moved, 205 * time.Second, true, 3},
+		{"why it is so, too soon", explained, 9 * time.Second, false, 2},
+		{"why it is so", explained, 10 * time.Second, true, 2},
+		{"the address", moved, 16 * time.Second, true, 3},
+		{"nothing, not quite for long", moved, 215 * time.Second, false, 3},
+		{"nothing for long", moved, 216 * time.Second, true, 3},
+		{"the clock went back", moved, 215 * time.Second, true, 3},
 	}
 	for _, step := range steps {
 		now := noon.Add(step.after)

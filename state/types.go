@@ -79,9 +79,20 @@ type ServicePort struct {
 	Port     string
 	Protocol Protocol
 	NodePort uint16
+	// Policy is how the shares are chosen. It is empty where the ServicePort
+	// names none and nothing chose one for it yet.
+	Policy Policy
 	// Skipped says why weft holds no rules for this ServicePort, so that
 	// kube-proxy serves it. It is empty for one that weft steers.
 	Skipped string
+	// Held are the reasons why the shares are not the targets of the Factors,
+	// sorted, each once.
+	Held []Hold
+	// Factors are what the shares were made of, one for each node that has
+	// endpoints, sorted by node and address. They are empty where no policy was
+	// at work. Their figures may lag a little behind what the shares were made
+	// of, so that a measurement that changes nothing leaves a ServicePort as it is.
+	Factors []Factor
 	// Endpoints are sorted by address and port. The shares of each address
 	// family sum to 1 unless the ServicePort is skipped.
 	Endpoints []Endpoint
@@ -93,6 +104,9 @@ type Endpoint struct {
 	Port    uint16
 	// Node is the name of the node that the endpoint runs on; empty if unknown.
 	Node string
+	// Weight is how much the endpoint should get beside the others before
+	// anything was measured, 0 or more; nil is 1, and 0 drains it.
+	Weight *float64
 	// Share is the part of new connections that the endpoint should get, 0 to 1
 	// of its address family. 0 is a drained endpoint.
 	Share float64

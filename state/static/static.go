@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 
 	"github.com/hashicorp/go-multierror"
@@ -38,9 +37,12 @@ type Service struct {
 	// Port is the name of the port, for a Service that has several.
 	Port string `yaml:"port"`
 	// Protocol is tcp if it is empty.
-	Protocol  state.Protocol `yaml:"protocol"`
-	NodePort  uint16         `yaml:"nodePort" strict:"required,min=1"`
-	Endpoints []Endpoint     `yaml:"endpoints"`
+	Protocol state.Protocol `yaml:"protocol"`
+	NodePort uint16         `yaml:"nodePort" strict:"required,min=1"`
+	// Policy is how the shares are chosen; empty is the policy of the whole
+	// configuration.
+	Policy    state.Policy `yaml:"policy"`
+	Endpoints []Endpoint   `yaml:"endpoints"`
 }
 
 // Endpoint is an address and port that serves a Service.
@@ -66,7 +68,6 @@ func (c Config) State(node string) (*state.State, error) {
 	}
 	var problems []*strict.Problem
 	for i := range c.Services {
-		problems = append(problems, c.Services[i].checkWeights(i)...)
 		s.ServicePorts = append(s.ServicePorts, c.Services[i].servicePort())
 	}
 	// Equal shares stand in for the weights in this check, so that every
@@ -97,23 +98,11 @@ func problemsOf(err error) (problems []*strict.Problem) {
 	return problems
 }
 
-func (s *Service) checkWeights(service int) (problems []*strict.Problem) {
-	for i := range s.Endpoints {
-		if w := s.Endpoints[i].weight(); !(w >= 0) || math.IsInf(w, 0) {
-			problems = append(problems, &strict.Problem{
-				Field:   fmt.Sprintf("services[%d].endpoints[%d].weight", service, i),
-				Message: fmt.Sprintf("got %v, expected a number of at least 0", w),
-			})
-		}
-	}
-	return problems
-}
-
 // servicePort has all endpoints in the order of the config, with equal shares.
 func (s *Service) servicePort() *state.ServicePort {
 	p := &state.ServicePort{
 		Namespace: cmp.Or(s.Namespace, "default"), Name: s.Name, Port: s.Port,
-		Protocol: cmp.Or(s.Protocol, state.TCP), NodePort: s.NodePort, Skipped: s.skipped(),
+		Protocol: cmp.Or(s.Protocol, state.TCP), NodePort: s.NodePort, Policy: s.Policy, Skipped: s.skipped(),
 	}
 	var count [2]float64
 	for i := range s.Endpoints {
@@ -121,7 +110,7 @@ func (s *Service) servicePort() *state.ServicePort {
 	}
 	for i := range s.Endpoints {
 		e := &s.Endpoints[i]
-		p.Endpoints = append(p.Endpoints, state.Endpoint{Address: e.Address, Port: e.Port, Node: e.Node, Share: 1 / count[e.family()]})
+		p.Endpoints = append(p.Endpoints, state.Endpoint{Address: e.Address, Port: e.Port, Node: e.Node, Weight: e.Weight, Share: 1 / count[e.family()]})
 	}
 	return p
 }

@@ -49,6 +49,7 @@ services:
   nodePort: 30001
 - name: half
   nodePort: 30002
+  policy: equal
   endpoints:
   - {address: 10.1.0.9, port: 1}
   - {address: "fd00::9", port: 1, weight: 0}
@@ -81,6 +82,7 @@ nodes:
 services:
 - name: web
   nodePort: 30000
+  policy: fastest
   endpoints:
   - {address: 10.1.0.3, port: 8080}
   - {address: "fd00::22", port: 8080}
@@ -95,9 +97,10 @@ services:
 	c.Services[0].Endpoints[0].Weight = &nan
 	_, err := c.State("me")
 	want := strings.TrimSpace(`
-services[0].endpoints[0].weight: got -1, expected a number of at least 0
 addresses[1]: got 0.0.0.0, expected a unicast address without a zone, IPv4 not written as IPv6
 nodes[0].name: got "B_", expected a DNS name: lower case letters, digits, - and ., at most 253 characters, each part beginning and ending with a letter or digit
+services[0].policy: got "fastest", expected latency-cpu, latency, cpu, local, static or equal
+services[0].endpoints[0].weight: got -1, expected a number of at least 0, or no weight at all, which is 1
 services[0].endpoints[2]: got 10.1.0.3:8080 again, it is endpoints[0] too
 services[1].protocol: got "icmp", expected tcp, udp or sctp
 services[0].endpoints[1].address: got fd00::22, but addresses has no IPv6 address that could take its traffic
