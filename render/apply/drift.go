@@ -9,6 +9,7 @@ import (
 	"weft/render/flows"
 	"weft/render/nft"
 	"weft/state"
+	"weft/state/status"
 )
 
 // listener hears what others do to the tables with one name. Its goroutine only
@@ -102,14 +103,19 @@ func (l *Loop) look(ctx context.Context, reason string) {
 	if l.applied == nil || l.stale || l.blind() {
 		return // nothing is claimed, so nothing is to be kept
 	}
+	start := time.Now()
 	err := l.applied.Prove(ctx)
 	if ctx.Err() != nil {
 		return
 	}
 	if err == nil {
+		l.Status.Took(status.Verify, time.Since(start))
+		l.Status.Proven(l.rules(l.applied))
 		l.Log.Debug("rules still proven", "after", reason)
 		return
 	}
+	l.Status.Disclaim()
+	l.Status.Repaired(reason)
 	if l.repairs.fight(time.Now()) {
 		l.Log.Warn("somebody keeps changing our rules: the repair waits", "change", reason, "error", err)
 		l.failed()

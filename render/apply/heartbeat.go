@@ -17,11 +17,15 @@ const renewals = 3
 // beat renews the heartbeat. When that fails, somebody may have taken the table
 // away, so everything is loaded again.
 func (l *Loop) beat(ctx context.Context) {
+	defer l.reportLetGo()
 	if l.pinned == nil && (l.good.set == nil || l.letGo()) || l.blind() || l.inForce().Heartbeat() == 0 {
 		l.schedule()
 		return
 	}
 	err := l.renew(ctx)
+	if err == nil {
+		l.Status.Beat()
+	}
 	if ctx.Err() == nil && l.complain("heartbeat", "heartbeat not renewed, loading the rules again", err) {
 		l.pass(ctx, Everything)
 		return
@@ -66,10 +70,13 @@ func (l *Loop) blind() bool {
 }
 
 // schedule sets the time of the next heartbeat.
-func (l *Loop) schedule() {
+func (l *Loop) schedule() { l.beats.Reset(l.interval()) }
+
+// interval is the time between two heartbeats, or two looks whether there should
+// be one.
+func (l *Loop) interval() time.Duration {
 	if timeout := l.inForce().Heartbeat(); timeout > 0 {
-		l.beats.Reset(timeout / renewals)
-		return
+		return timeout / renewals
 	}
-	l.beats.Reset(time.Minute)
+	return time.Minute
 }

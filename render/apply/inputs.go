@@ -6,6 +6,7 @@ import (
 
 	"weft/render"
 	"weft/state"
+	"weft/state/status"
 )
 
 // inputs are what a loop read last, and what of it was good.
@@ -36,14 +37,18 @@ func (l *Loop) read(change Change) {
 	}
 	l.readPin()
 	if change&TemplatesChanged != 0 {
+		start := time.Now()
 		set, vars, err := l.Templates()
 		if !l.complain("templates", "templates refused, the last good ones stay in force", err) {
 			l.newest = candidate{set, vars}
+			l.Status.Took(status.Templates, time.Since(start))
+			l.Status.Good(status.Templates, start)
 		}
 	}
 }
 
 func (l *Loop) readState() {
+	start := time.Now()
 	data, err := os.ReadFile(l.StateFile)
 	var st *state.State
 	if err == nil {
@@ -56,6 +61,9 @@ func (l *Loop) readState() {
 		l.fresh = time.Now()
 	}
 	l.st, l.text = st, data
+	l.Status.Took(status.Read, time.Since(start))
+	l.Status.Good(status.Read, l.fresh)
+	l.Status.Wanted(st)
 }
 
 // letGo reports whether the state is too old to vouch for. The heartbeat is
@@ -66,5 +74,6 @@ func (l *Loop) letGo() bool {
 		l.Log.Error("state too old, letting go: kube-proxy takes over when the heartbeat ends", "failAfter", l.FailAfter)
 	}
 	l.stale = old
+	l.reportLetGo()
 	return old
 }

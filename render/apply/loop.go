@@ -11,6 +11,7 @@ import (
 	"weft/render/history"
 	"weft/render/nft"
 	"weft/state"
+	"weft/state/status"
 )
 
 // The wait before a transaction that failed is tried again: it doubles from
@@ -23,6 +24,10 @@ const (
 // proofInterval is the time between two full proofs without any reason: what
 // no notification told would be found then.
 const proofInterval = 5 * time.Minute
+
+// longestTurn is how long the loop may be at work without being held for hung.
+// The largest ruleset takes seconds.
+const longestTurn = 2 * time.Minute
 
 // Loop keeps the kernel as a state file asks. One goroutine runs it: sockets
 // and nft belong to the network namespace of its thread.
@@ -38,6 +43,8 @@ type Loop struct {
 	FailAfter time.Duration
 	Runner    nft.Runner
 	Log       *slog.Logger
+	// Status hears what the loop does; nil hears nothing.
+	Status *status.Recorder
 
 	// Keep takes the history's entry of each transaction that was tried, but for
 	// one that fails again as it did before. It may be nil.
@@ -89,6 +96,7 @@ func (l *Loop) Run(ctx context.Context, changes <-chan Change) error {
 	defer proofs.Stop()
 	l.pass(ctx, StateChanged|TemplatesChanged)
 	for {
+		l.Status.Alive(status.Applier, l.interval()+longestTurn)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -206,10 +214,12 @@ func (l *Loop) try(ctx context.Context, c candidate, force bool) error {
 
 // desire is what the templates make of the state.
 func (l *Loop) desire(ctx context.Context, c candidate) (*Desired, error) {
+	start := time.Now()
 	desired, err := Desire(ctx, c.set, l.st, c.vars)
 	if err != nil {
 		return nil, err
 	}
+	l.Status.Took(status.Render, time.Since(start))
 	for _, left := range desired.LeftOut {
 		l.complain("left out "+left.ServicePort.ID(), "ServicePort left to kube-proxy, its template failed", left.Err)
 	}
@@ -238,7 +248,7 @@ func (l *Loop) holds(ctx context.Context, desired *Desired) bool {
 	if l.good.set != nil || l.Before == nil || !desired.same(l.Before) || desired.Prove(ctx) != nil {
 		return false
 	}
-	l.applied = desired
+	l.claim(desired)
 	l.Log.Info("rules of an earlier run proven, nothing loaded", "generation", desired.State.Generation, "set", desired.Set)
 	return true
 }
@@ -255,6 +265,8 @@ func (l *Loop) load(ctx context.Context, c candidate, desired *Desired) error {
 	}
 	before := l.applied
 	l.applied = nil // what the kernel holds now is not known until it is proven
+	l.Status.Took(status.Apply, time.Since(start))
+	l.Status.Loaded(desired.State.Generation)
 	if before != nil && before.Table != desired.Table {
 		if err := Remove(ctx, l.Runner, before.Table); err != nil {
 			return err
@@ -264,7 +276,8 @@ func (l *Loop) load(ctx context.Context, c candidate, desired *Desired) error {
 	if err := desired.Prove(ctx); err != nil {
 		return err
 	}
-	l.applied = desired
+	l.Status.Took(status.Verify, time.Since(loaded))
+	l.claim(desired)
 	l.Log.Info("rules proven", "generation", desired.State.Generation, "set", desired.Set, "load", loaded.Sub(start), "verify", time.Since(loaded))
 	l.endFlows(ctx, desired.State)
 	return nil
@@ -286,6 +299,7 @@ func (l *Loop) doubtful(c candidate) bool {
 // complain logs a stage's error once: not again while it is the same, and once
 // more when it is over. It reports whether there is one.
 func (l *Loop) complain(stage, message string, err error) bool {
+	l.report(stage, err)
 	if err == nil {
 		if _, ok := l.said[stage]; ok {
 			delete(l.said, stage)

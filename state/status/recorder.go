@@ -140,19 +140,19 @@ func (r *Recorder) Wanted(st *state.State) {
 	r.samples.take(st, time.Now())
 }
 
-// Loaded says that the kernel took rules, of which nothing is known yet.
+// Loaded says that the kernel took rules, of which nothing is proven yet.
 func (r *Recorder) Loaded(generation uint64) {
 	if r == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.held.Applied = generation
 	r.disclaim()
+	r.held.Applied, r.held.Since = generation, time.Now()
 }
 
 // Proven says that the kernel does what rules should do. It may be said again of
-// the same rules.
+// rules that were loaded once, or before this process.
 func (r *Recorder) Proven(rules *Rules) {
 	if r == nil {
 		return
@@ -160,7 +160,7 @@ func (r *Recorder) Proven(rules *Rules) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now, h := time.Now(), &r.held
-	if r.proven == nil || r.proven.Text != rules.Text {
+	if h.Since.IsZero() {
 		h.Since = now
 	}
 	r.proven, r.proved = rules, true

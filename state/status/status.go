@@ -71,10 +71,10 @@ type Rules struct {
 	State *state.State
 	// Set is the template set, Table the name of the tables.
 	Set, Table string
-	// Text is the rendered ruleset.
-	Text string
+	// Text is the rendered ruleset. It may be nil, as may Origin.
+	Text func() string
 	// Origin says where a line of Text came from; the first is 1. The first
-	// question takes as long as rendering. It may be nil.
+	// question takes as long as rendering.
 	Origin func(line int) Origin
 	// LeftOut are ServicePorts without rules because their template failed: the
 	// reason by ID.

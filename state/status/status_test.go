@@ -19,7 +19,7 @@ import (
 )
 
 func rules(generation uint64, text string) *status.Rules {
-	return &status.Rules{State: &state.State{Generation: generation}, Set: "cascade", Table: "weft", Text: text, Heartbeat: time.Minute}
+	return &status.Rules{State: &state.State{Generation: generation}, Set: "cascade", Table: "weft", Text: func() string { return text }, Heartbeat: time.Minute}
 }
 
 func TestHealth(t *testing.T) {
@@ -116,7 +116,7 @@ func TestProven(t *testing.T) {
 		r.Wanted(&state.State{Generation: 7})
 		check(7, 0, 0, time.Time{}, time.Time{})
 		r.Loaded(7)
-		check(7, 7, 0, time.Time{}, time.Time{})
+		check(7, 7, 0, start, time.Time{})
 		r.Proven(rules(7, "a"))
 		check(7, 7, 7, start, start)
 		time.Sleep(time.Minute)
