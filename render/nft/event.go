@@ -27,6 +27,8 @@ type Event struct {
 	Changes []Change
 	// More is how many changes there were beyond those.
 	More int
+	// Touched names everything that changed, by table.
+	Touched map[nfnl.TableID]*nfnl.Touched
 }
 
 // Process is who sent a transaction.

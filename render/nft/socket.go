@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -194,13 +195,13 @@ func cutAttribute(list []byte) (typ uint16, data, rest []byte) {
 }
 
 // text is a string attribute without the NUL at its end.
-func text(b []byte) string {
-	for i, c := range b {
-		if c == 0 {
-			return string(b[:i])
-		}
+func text(b []byte) string { return string(cutText(b)) }
+
+func cutText(b []byte) []byte {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		return b[:i]
 	}
-	return string(b)
+	return b
 }
 
 // number is an attribute of up to 8 bytes in network order; 0 if it is longer.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -28,8 +28,10 @@ const (
 // the changes of a transaction one after the other and then its generation; no
 // other transaction comes between.
 type Subscription struct {
-	socket *socket
-	heard  collector
+	socket   *socket
+	heard    collector
+	progress progress
+	closed   atomic.Bool
 }
 
 // Subscribe opens a subscription in the network namespace of the calling
@@ -57,21 +59,44 @@ func subscribe(table string, own *Own, queue int) (*Subscription, error) {
 // event says that something was lost, and the subscription goes on. That calls
 // for a proof, not for a load, which could be what overflowed it.
 func (s *Subscription) Run(ctx context.Context, changed func(Event)) error {
+	defer s.progress.end()
 	defer s.socket.until(ctx)()
 	for {
 		datagram, err := s.socket.receive()
 		switch {
-		case ctx.Err() != nil || errors.Is(err, os.ErrClosed):
-			return nil
 		case errors.Is(err, unix.ENOBUFS):
 			err = s.lost(changed)
-		case err == nil && s.heard.take(datagram, changed) != nil:
+		case err == nil && s.take(datagram, changed) != nil:
 			err = s.lost(changed)
+		}
+		if ctx.Err() != nil || s.closed.Load() {
+			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("receive notifications of nf_tables: %w", err)
 		}
 	}
+}
+
+// take tells what a datagram holds, and then how far that is.
+func (s *Subscription) take(datagram []byte, changed func(Event)) error {
+	before := s.heard.generation
+	err := s.heard.take(datagram, changed)
+	if s.heard.generation != before {
+		s.progress.reached(s.heard.generation)
+	}
+	return err
+}
+
+// Heard waits until [Subscription.Run] has told what every transaction up to the
+// generation changed. It is [ErrLost] if notifications are lost meanwhile or
+// nobody runs the subscription any more. A generation before the first that the
+// subscription heard of is waited for in vain.
+//
+// A transaction's notifications are sent before its sender gets an answer, so
+// what is waited for is on its way.
+func (s *Subscription) Heard(ctx context.Context, generation uint32) error {
+	return s.progress.until(ctx, generation)
 }
 
 // lost starts over with an empty queue, so that all that is not heard of was
@@ -82,11 +107,15 @@ func (s *Subscription) lost(changed func(Event)) error {
 	}
 	s.heard.clear()
 	changed(Event{Lost: true})
+	s.progress.lost()
 	return nil
 }
 
 // Close ends the subscription.
-func (s *Subscription) Close() error { return s.socket.Close() }
+func (s *Subscription) Close() error {
+	s.closed.Store(true)
+	return s.socket.Close()
+}
 
 // collector makes events out of notifications.
 type collector struct {
@@ -96,9 +125,16 @@ type collector struct {
 	// kernel tells of a table that is deleted last, after all that was in it.
 	tables, rest []Change
 	more         int
+	touched      map[nfnl.TableID]*nfnl.Touched
+	// generation is that of the last transaction of the machine, whosever.
+	generation uint32
+	// anonymous are the sets of rules that the transaction made.
+	anonymous map[string]bool
 }
 
-func (c *collector) clear() { c.tables, c.rest, c.more = nil, nil, 0 }
+func (c *collector) clear() {
+	c.tables, c.rest, c.more, c.touched, c.anonymous = nil, nil, 0, nil, nil
+}
 
 func (c *collector) nothing() bool { return len(c.tables)+len(c.rest)+c.more == 0 }
 
@@ -147,15 +183,61 @@ func (c *collector) note(m message, changed func(Event)) {
 	n, list := count(m), changes(m, maxChanges-len(*kept))
 	*kept = append(*kept, list...)
 	c.more += n - len(list)
+	c.touch(m, kind)
+}
+
+// touch notes what a notification is about.
+func (c *collector) touch(m message, kind Kind) {
+	id := nfnl.TableID{Family: m.family(), Name: string(c.table)}
+	t := c.touched[id]
+	if t == nil {
+		if c.touched == nil {
+			c.touched = map[nfnl.TableID]*nfnl.Touched{}
+		}
+		t = &nfnl.Touched{}
+		c.touched[id] = t
+	}
+	name := cutText(m.attribute(meanings[m.kind()].name))
+	switch kind {
+	case Rule, Chain:
+		t.Chain(name)
+	case Set:
+		if uint32(number(m.attribute(unix.NFTA_SET_FLAGS)))&nfnl.SetAnonymous == 0 {
+			t.Set(name)
+			return
+		}
+		if c.anonymous == nil {
+			c.anonymous = map[string]bool{}
+		}
+		c.anonymous[string(name)] = true
+	case Element:
+		if !t.Whole && !c.anonymous[string(name)] {
+			touchElements(t, name, m)
+		}
+	default:
+		t.Everything()
+	}
+}
+
+func touchElements(t *nfnl.Touched, set []byte, m message) {
+	_, _, list, err := nfnl.DecodeElements(m.data)
+	if err != nil || len(list) == 0 {
+		t.Element(set, nil)
+		return
+	}
+	for _, e := range list {
+		t.Element(set, e.Key)
+	}
 }
 
 // committed is the end of a transaction, ours or not.
 func (c *collector) committed(m message, changed func(Event)) {
+	c.generation = uint32(number(m.attribute(unix.NFTA_GEN_ID)))
 	if c.nothing() {
 		return
 	}
 	e := Event{
-		Generation: uint32(number(m.attribute(unix.NFTA_GEN_ID))),
+		Generation: c.generation,
 		Process: Process{
 			ID:   uint32(number(m.attribute(unix.NFTA_GEN_PROC_PID))),
 			Name: text(m.attribute(unix.NFTA_GEN_PROC_NAME)),
@@ -163,6 +245,7 @@ func (c *collector) committed(m message, changed func(Event)) {
 		},
 		Changes: append(c.tables, c.rest...),
 		More:    c.more,
+		Touched: c.touched,
 	}
 	e.Own = c.own.wrote(e.Process.Port)
 	c.clear()

@@ -2,6 +2,8 @@ package nft_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"weft/examples/lab"
 	"weft/examples/lab/labtest"
 	"weft/render/nft"
+	"weft/render/verify/nfnl"
 )
 
 const watched = `table ip weft {
@@ -314,6 +317,172 @@ func TestElementsEnd(t *testing.T) {
 			}
 		case <-timeout:
 			return
+		}
+	}
+}
+
+// TestTouchedNamesWhatChanged: objects by name and elements by key, whoever
+// changed them; the sets of single rules are no names.
+func TestTouchedNamesWhatChanged(t *testing.T) {
+	ip, key := nfnl.TableID{Family: nfnl.IPv4, Name: "weft"}, "\x06\x00\x00\x00\x75\x30\x00\x00"
+	chains := func(names ...string) *nfnl.Touched {
+		touched := &nfnl.Touched{}
+		for _, n := range names {
+			touched.Chain([]byte(n))
+		}
+		return touched
+	}
+	element := &nfnl.Touched{}
+	element.Element([]byte("service-nodeports"), []byte(key))
+	added := chains("new")
+	added.Set([]byte("s"))
+	var tooMuch strings.Builder
+	for port := range 5000 {
+		fmt.Fprintf(&tooMuch, "add element ip weft service-nodeports { udp . %d : drop }\n", port+1)
+	}
+	tests := []struct {
+		name, text string
+		want       map[nfnl.TableID]*nfnl.Touched
+	}{
+		{
+			"chain refilled", "flush chain ip weft svc\ntable ip weft {\n\tchain svc {\n\t\tmeta l4proto tcp dnat ip to numgen random mod 2 map { 0 : 10.42.0.1 . 80, 1 : 10.42.0.2 . 80 }\n\t}\n}\n",
+			map[nfnl.TableID]*nfnl.Touched{ip: chains("svc")},
+		},
+		{
+			"element replaced", "delete element ip weft service-nodeports { tcp . 30000 }\nadd element ip weft service-nodeports { tcp . 30000 : drop }\n",
+			map[nfnl.TableID]*nfnl.Touched{ip: element},
+		},
+		{
+			"set and chain added", "add set ip weft s { type inet_service; }\nadd element ip weft s { 1 }\nadd chain ip weft new\n",
+			map[nfnl.TableID]*nfnl.Touched{ip: added},
+		},
+		{"counter", "add counter ip weft n\n", map[nfnl.TableID]*nfnl.Touched{ip: {Whole: true}}},
+		{"table deleted", "delete table ip weft\n", map[nfnl.TableID]*nfnl.Touched{ip: {Whole: true}}},
+		{
+			"another family", "add table ip6 weft\nadd chain ip weft x\n",
+			map[nfnl.TableID]*nfnl.Touched{ip: chains("x"), {Family: nfnl.IPv6, Name: "weft"}: {Whole: true}},
+		},
+		{"too much", tooMuch.String(), map[nfnl.TableID]*nfnl.Touched{ip: {Whole: true}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ns := labtest.Scratch(t)
+			load(t, ns, watched)
+			events := watch(t, ns, nil)
+			load(t, ns, tt.text)
+			if diff := cmp.Diff(tt.want, next(t, events).Touched); diff != "" {
+				t.Errorf("touched (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestHeard waits for what a transaction changed, and for no other's sake.
+func TestHeard(t *testing.T) {
+	ns := labtest.Scratch(t)
+	load(t, ns, watched)
+	var s *nft.Subscription
+	err := ns.Do(func() (err error) {
+		s, err = nft.Subscribe("weft", nil)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := run(t, s, func(nft.Event) { time.Sleep(50 * time.Millisecond) })
+	for _, text := range []string{"add chain ip weft x\n", "add table ip other\n", "delete chain ip weft x\n"} {
+		load(t, ns, text)
+		if err := s.Heard(t.Context(), generation(t, ns)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(events) != 2 {
+		t.Errorf("%d events were told before the wait was over, want 2", len(events))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.Heard(ctx, generation(t, ns)+1); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("waiting for a transaction that nobody made: %v", err)
+	}
+}
+
+func generation(t *testing.T, ns *lab.Namespace) uint32 {
+	t.Helper()
+	conn, err := nfnl.Dial(ns.FD())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	gen, err := conn.Generation(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gen
+}
+
+// TestLossEndsWaiting: what was lost is not waited for, and neither is what
+// nobody listens to.
+func TestLossEndsWaiting(t *testing.T) {
+	ns, s := overflowed(t)
+	waited := make(chan error, 2)
+	go func() { waited <- s.Heard(t.Context(), 1<<30) }()
+	time.Sleep(20 * time.Millisecond)
+	done := make(chan error, 1)
+	go func() { done <- s.Run(t.Context(), func(nft.Event) {}) }()
+	if err := <-waited; !errors.Is(err, nft.ErrLost) {
+		t.Errorf("waiting over a loss: %v, want ErrLost", err)
+	}
+	go func() { waited <- s.Heard(t.Context(), 1<<30) }()
+	load(t, ns, "add table ip other\n")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := <-waited; !errors.Is(err, nft.ErrLost) {
+		t.Errorf("waiting for a closed subscription: %v, want ErrLost", err)
+	}
+}
+
+// overflowed is a subscription that lost something, which nobody runs yet.
+func overflowed(t *testing.T) (*lab.Namespace, *nft.Subscription) {
+	t.Helper()
+	ns := labtest.Scratch(t)
+	load(t, ns, watched)
+	var s *nft.Subscription
+	err := ns.Do(func() (err error) {
+		s, err = nft.SubscribeWithQueue("weft", 4096)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	load(t, ns, "table ip other {\n\tchain c {\n"+strings.Repeat("\t\ttcp dport 80 accept\n", 500)+"\t}\n}\n")
+	return ns, s
+}
+
+// TestCloseDuringLoss closes at the moment when a loss is told, and while the
+// queue is emptied: neither is an error of Run.
+func TestCloseDuringLoss(t *testing.T) {
+	for i := range 20 {
+		_, s := overflowed(t)
+		done := make(chan error, 1)
+		told := make(chan struct{}, 1)
+		go func() {
+			done <- s.Run(t.Context(), func(nft.Event) {
+				if i%2 == 0 {
+					_ = s.Close()
+				}
+				told <- struct{}{}
+			})
+		}()
+		if i%2 == 0 {
+			<-told
+		}
+		_ = s.Close() // closed already in every other round
+		if err := <-done; err != nil {
+			t.Fatal(err)
 		}
 	}
 }
