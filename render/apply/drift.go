@@ -2,8 +2,8 @@ package apply
 
 import (
 	"context"
-	"errors"
-	"sync"
+	"fmt"
+	"strings"
 	"time"
 
 	"weft/render/flows"
@@ -12,63 +12,25 @@ import (
 	"weft/state/status"
 )
 
-// listener hears what others do to the tables with one name. Its goroutine only
-// reads; what to do is the loop's to decide.
-type listener struct {
-	own    *nft.Own
-	table  string
-	events chan nft.Event
-	stop   func()
-	done   sync.WaitGroup
-	sub    *nft.Subscription
-	failed error
-}
-
-func newListener(own *nft.Own) *listener {
-	return &listener{own: own, events: make(chan nft.Event), stop: func() {}}
-}
-
 // listen subscribes to the tables that are to be loaded, before anything is
-// read back that a later change could make untrue.
-func (l *Loop) listen(ctx context.Context) error { return l.foreign.start(ctx, l.table()) }
-
-func (li *listener) start(ctx context.Context, table string) error {
-	if li.sub != nil && li.table == table {
-		return nil
+// read back that a later change could make untrue. It reports whether it just
+// began to: what happened before was not heard.
+func (l *Loop) listen(ctx context.Context) (began bool) {
+	began, err := l.foreign.start(ctx, l.table())
+	if l.complain("listen", "changes by others are not heard of", err) {
+		l.hearing.again()
+	} else {
+		l.hearing.over()
 	}
-	if err := li.close(); err != nil {
-		return err
-	}
-	sub, err := nft.Subscribe(table, li.own)
-	if err != nil {
-		return err
-	}
-	li.sub, li.table = sub, table
-	ctx, li.stop = context.WithCancel(ctx)
-	li.done.Go(func() {
-		li.failed = sub.Run(ctx, func(e nft.Event) {
-			if e.Own || e.Expired && !e.Lost {
-				return
-			}
-			select {
-			case li.events <- e:
-			case <-ctx.Done():
-			}
-		})
-	})
-	return nil
+	return began
 }
 
-// close ends the goroutine and returns what it could not read.
-func (li *listener) close() error {
-	if li.sub == nil {
-		return nil
+// listenAgain is listen after it failed, with a proof of everything that may have
+// been changed unheard.
+func (l *Loop) listenAgain(ctx context.Context) {
+	if l.listen(ctx) {
+		l.look(ctx, "listening again")
 	}
-	li.stop()
-	li.done.Wait()
-	err := errors.Join(li.failed, li.sub.Close())
-	li.sub, li.failed = nil, nil
-	return err
 }
 
 // A fight with another writer is this many repairs within this time: from then
@@ -95,7 +57,36 @@ func (r *repairs) fight(now time.Time) bool {
 
 // disturbed looks whether what somebody else did to our tables matters, and
 // repairs it.
-func (l *Loop) disturbed(ctx context.Context, event nft.Event) { l.look(ctx, event.String()) }
+func (l *Loop) disturbed(ctx context.Context) {
+	if what := told(l.foreign.take()); what != "" {
+		l.look(ctx, what)
+	}
+	if err := l.foreign.failure(); err != nil {
+		l.complain("listen", "changes by others are not heard of", err)
+		l.hearing.again()
+	}
+}
+
+// saidEvents is how many transactions of others are told one by one.
+const saidEvents = 3
+
+// told says what others did; empty if it was all our own.
+func told(events []nft.Event) string {
+	var said []string
+	others := 0
+	for _, e := range events {
+		if e.Own {
+			continue
+		}
+		if others++; others <= saidEvents {
+			said = append(said, e.String())
+		}
+	}
+	if others > saidEvents {
+		said = append(said, fmt.Sprintf("and %d more transactions", others-saidEvents))
+	}
+	return strings.Join(said, "; ")
+}
 
 // look proves what the kernel holds, and loads it again if it is not what it
 // should be.

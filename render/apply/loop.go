@@ -14,13 +14,6 @@ import (
 	"weft/state/status"
 )
 
-// The wait before a transaction that failed is tried again: it doubles from
-// the first to the last.
-const (
-	firstRetry = 250 * time.Millisecond
-	lastRetry  = 30 * time.Second
-)
-
 // proofInterval is the time between two full proofs without any reason: what
 // no notification told would be found then.
 const proofInterval = 5 * time.Minute
@@ -61,15 +54,16 @@ type Loop struct {
 	applied *Desired          // what the kernel holds, proven; nil if that is not known
 	flowed  *state.State      // whose UDP flows there may be
 	said    map[string]string // the last complaint of each stage: each is said once
-	retry   time.Duration
-	failing time.Time // since when nothing that is wanted could be proven; zero if it is
+	failing time.Time         // since when nothing that is wanted could be proven; zero if it is
 	repairs repairs
 
-	own     nft.Own
-	heart   *nft.Heart
-	foreign *listener
-	beats   *time.Timer
-	retries *time.Timer
+	subscribe subscriber // nil is the kernel's
+	own       nft.Own
+	heart     *nft.Heart
+	foreign   *listener
+	beats     *time.Timer
+	retries   *backoff // of what could not be brought to the kernel
+	hearing   *backoff // of listening
 }
 
 // Change says which inputs may have changed.
@@ -102,8 +96,10 @@ func (l *Loop) Run(ctx context.Context, changes <-chan Change) error {
 			return nil
 		case change := <-changes:
 			l.pass(ctx, change)
-		case event := <-l.foreign.events:
-			l.disturbed(ctx, event)
+		case <-l.foreign.news:
+			l.disturbed(ctx)
+		case <-l.hearing.C:
+			l.listenAgain(ctx)
 		case <-proofs.C:
 			l.look(ctx, "proof at its interval")
 		case <-l.retries.C:
@@ -119,20 +115,20 @@ func (l *Loop) open() error {
 	if err != nil {
 		return fmt.Errorf("open the heartbeat: %w", err)
 	}
-	l.heart, l.foreign, l.said = heart, newListener(&l.own), map[string]string{}
+	l.heart, l.foreign, l.said = heart, newListener(&l.own, l.subscribe), map[string]string{}
 	l.Runner.Own = &l.own
 	if l.Before != nil {
 		l.flowed = l.Before.State
 	}
-	l.beats, l.retries = time.NewTimer(time.Hour), time.NewTimer(time.Hour)
+	l.beats, l.retries, l.hearing = time.NewTimer(time.Hour), newBackoff(), newBackoff()
 	l.beats.Stop()
-	l.retries.Stop()
 	return nil
 }
 
 func (l *Loop) close() {
 	l.beats.Stop()
-	l.retries.Stop()
+	l.retries.over()
+	l.hearing.over()
 	if err := errors.Join(l.foreign.close(), l.heart.Close()); err != nil {
 		l.Log.Warn("netlink sockets not closed", "error", err)
 	}
@@ -146,16 +142,17 @@ func (l *Loop) pass(ctx context.Context, change Change) {
 		l.schedule()
 		return
 	}
-	if err := l.listen(ctx); err != nil {
-		l.complain("listen", "changes by others are not heard of", err)
-	}
+	unheard := l.listen(ctx) && l.applied != nil
 	if err := l.bring(ctx, change == Everything || wasStale); err != nil {
 		l.failed()
 	} else {
-		l.failing, l.retry = time.Time{}, 0
-		l.retries.Stop()
+		l.failing = time.Time{}
+		l.retries.over()
 	}
 	l.schedule()
+	if unheard {
+		l.look(ctx, "listening again")
+	}
 }
 
 // failed sets the time of the next try.
@@ -163,8 +160,7 @@ func (l *Loop) failed() {
 	if l.failing.IsZero() {
 		l.failing = time.Now()
 	}
-	l.retry = min(max(2*l.retry, firstRetry), lastRetry)
-	l.retries.Reset(l.retry)
+	l.retries.again()
 }
 
 // bring loads what the newest templates make of the state, or, when they are
