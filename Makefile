@@ -3,7 +3,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    := 10s
 SOURCES     := $(shell find . -name .git -prune -o -type f \( -name '*.go' -o -name '*.tmpl' -o -name 'go.*' \) -print)
 
-.PHONY: all build demo demo-down test bench fmt lint fuzz clean help
+.PHONY: all build demo demo-down test controlplane e2e bench fmt lint fuzz clean help
 
 all: build lint test ## build, check and test everything
 
@@ -23,8 +23,15 @@ demo: ## see weft steer real connections, in namespaces of its own (root; KEEP=1
 demo-down: bin/demo ## take down what make demo KEEP=1 left up
 	@bin/demo -down
 
-test: ## run all tests; as root also those that need the kernel
+test: ## run all tests but those of make e2e; as root also those that need the kernel
 	@.ci/test $(TESTFLAGS)
+
+controlplane: ## compile kube-apiserver, kube-proxy, kubectl and etcd for make e2e, once (ten minutes)
+	@go run ./examples/lab/controlplane/make
+
+e2e: ## run weft in a real cluster, beside a real kube-proxy (root; needs make controlplane)
+	@.ci/need gcc nft ip conntrack iptables
+	@WEFT_REQUIRE_CONTROLPLANE=1 WEFT_REQUIRE_KERNEL=1 .ci/timed "tests in a real cluster" go test -race -count=1 -timeout 20m $(TESTFLAGS) ./examples/e2e
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

@@ -157,6 +157,21 @@ func (l *Lab) namespace(prefix, name string) (*Namespace, error) {
 	return ns, nil
 }
 
+// AddHost plugs one more machine into the segment, such as one with a control
+// plane: at 10.34.4.NUMBER and fd34:4::NUMBER, with a route to the pods of every
+// node. The numbers 100, and 141 up, are taken by the client and the nodes.
+func (l *Lab) AddHost(name string, number int) (*Host, error) {
+	ns, err := l.namespace("", name)
+	if err != nil {
+		return nil, err
+	}
+	host := &Host{ns, name, lanAddr4(number), lanAddr6(number)}
+	if err := l.wireHost(host); err != nil {
+		return nil, fmt.Errorf("add host %s: %w", name, err)
+	}
+	return host, nil
+}
+
 // Node is the node that weft runs on.
 func (l *Lab) Node() *Node { return l.Nodes[0] }
 

@@ -55,6 +55,30 @@ func TestPodsAnswerOverEveryPath(t *testing.T) {
 	}
 }
 
+// A machine beside the nodes reaches nodes and pods, and is reached by them.
+func TestAddHost(t *testing.T) {
+	l := labtest.Build(t, lab.Options{Nodes: 2, Pods: 1})
+	host, err := l.AddHost("control", 140)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := lab.Serve(host.Namespace, netip.AddrPortFrom(netip.IPv6Unspecified(), labtest.Port), host.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for _, six := range []bool{false, true} {
+		got := count(t, host.Namespace, "tcp", netip.AddrPortFrom(l.Pods()[1].Addr(six), labtest.Port), 1)
+		if diff := cmp.Diff(map[string]int{"node2-a": 1}, got); diff != "" {
+			t.Errorf("from the host (-want +got):\n%s", diff)
+		}
+		got = count(t, l.Pods()[0].Namespace, "tcp", netip.AddrPortFrom(host.Addr(six), labtest.Port), 1)
+		if diff := cmp.Diff(map[string]int{"control": 1}, got); diff != "" {
+			t.Errorf("from a pod (-want +got):\n%s", diff)
+		}
+	}
+}
+
 // nodePort is a rule for each family that sends port 30000 to one pod.
 func nodePort(t *testing.T, n *lab.Node, pod *lab.Host, masquerade string) {
 	t.Helper()

@@ -97,6 +97,30 @@ func (l *Lab) wireNode(sw *links, n *Node) error {
 	return l.routeToOthers(node, n)
 }
 
+// wireHost plugs a machine that is no node into the switch.
+func (l *Lab) wireHost(h *Host) error {
+	if err := enableIPv6(h.Namespace); err != nil {
+		return err
+	}
+	sw, err := openLinks(l.namespaces[0])
+	if err != nil {
+		return err
+	}
+	defer sw.close()
+	host, err := openLinks(h.Namespace)
+	if err != nil {
+		return err
+	}
+	defer host.close()
+	if err := plug(sw, "br0", h.Host, host, netip.PrefixFrom(h.IPv4, 24), netip.PrefixFrom(h.IPv6, 64)); err != nil {
+		return err
+	}
+	if err := l.routeToOthers(host, nil); err != nil {
+		return err
+	}
+	return l.awaitLinks()
+}
+
 func wirePod(node *links, n *Node, pod *Host, port string) error {
 	p, err := openLinks(pod.Namespace)
 	if err != nil {
@@ -117,7 +141,8 @@ func wirePod(node *links, n *Node, pod *Host, port string) error {
 	return nil
 }
 
-// routeToOthers adds what flannel's host-gw backend adds.
+// routeToOthers adds what flannel's host-gw backend adds: a route to the pods of
+// each node but n.
 func (l *Lab) routeToOthers(node *links, n *Node) error {
 	for _, other := range l.Nodes {
 		if other == n {

@@ -28,13 +28,14 @@ import (
 // a share of 0, or one that want does not name, fails with its first connection.
 func Within(t testing.TB, got map[string]int, want map[string]float64) {
 	t.Helper()
-	for _, problem := range outside(got, want) {
+	for _, problem := range Outside(got, want) {
 		t.Error(problem)
 	}
 }
 
-// outside tells every endpoint whose count is out of bounds, sorted by name.
-func outside(got map[string]int, want map[string]float64) []string {
+// Outside tells every endpoint whose count is out of the bounds of [Within],
+// sorted by name.
+func Outside(got map[string]int, want map[string]float64) []string {
 	n, sum := 0, 0.0
 	names := map[string]bool{}
 	for name, k := range got {

@@ -24,7 +24,7 @@ func TestWithin(t *testing.T) {
 		{"shares of less than 1", map[string]int{"a": 1}, map[string]float64{"a": 0.9}, "nothing to compare"},
 	}
 	for _, c := range cases {
-		problems := strings.Join(outside(c.got, c.want), "\n")
+		problems := strings.Join(Outside(c.got, c.want), "\n")
 		if (problems == "") != (c.tell == "") || !strings.Contains(problems, c.tell) {
 			t.Errorf("%s: problems = %q, want %q", c.name, problems, c.tell)
 		}
@@ -49,7 +49,7 @@ func TestChanceIsWithin(t *testing.T) {
 				got["d"]++
 			}
 		}
-		if problems := outside(got, want); problems != nil {
+		if problems := Outside(got, want); problems != nil {
 			t.Fatal(problems)
 		}
 	}

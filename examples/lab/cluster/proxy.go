@@ -1,0 +1,91 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+
+	"weft/examples/lab"
+)
+
+// ProxyMode is how kube-proxy writes its rules.
+type ProxyMode string
+
+// The modes that weft works beside.
+const (
+	NFTables ProxyMode = "nftables"
+	IPTables ProxyMode = "iptables"
+)
+
+// Where kube-proxy tells how it is, on the loopback of its node.
+const (
+	proxyHealth  = "127.0.0.1:10256"
+	proxyMetrics = "127.0.0.1:10249"
+)
+
+// synced is in kube-proxy's metrics with a value once it has written its rules.
+var synced = regexp.MustCompile(`(?m)^kubeproxy_sync_proxy_rules_last_timestamp_seconds.* [1-9]`)
+
+// StartKubeProxy runs kube-proxy on a node, as a DaemonSet with host network
+// does, and waits until it has written its rules.
+func (c *Cluster) StartKubeProxy(ctx context.Context, node *lab.Node, mode ProxyMode) (*Process, error) {
+	config, err := c.proxyConfig(node, mode)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(c.programs.KubeProxy, "--config="+config)
+	// Debian has the iptables programs where only root's PATH leads.
+	cmd.Env = []string{"PATH=/usr/sbin:/sbin:" + os.Getenv("PATH"), "HOME=" + c.Dir}
+	p, err := c.Launch(node.Namespace, "kube-proxy-"+node.Host.Host, cmd)
+	if err != nil {
+		return nil, err
+	}
+	client := clientFrom(node.Namespace, nil)
+	err = p.await("in sync", readyWithin, func() error {
+		text, err := get(ctx, client, "http://"+proxyMetrics+"/metrics")
+		if err == nil && !synced.MatchString(text) {
+			err = errors.New("no rules written yet")
+		}
+		return err
+	})
+	if err != nil {
+		p.Stop()
+		return nil, err
+	}
+	return p, nil
+}
+
+// proxyConfig leaves everything at its default but what a namespace forbids:
+// conntrack's limits belong to the machine.
+func (c *Cluster) proxyConfig(node *lab.Node, mode ProxyMode) (string, error) {
+	kubeconfig, err := c.keys.kubeconfig(c.Server(), KubeProxy)
+	if err != nil {
+		return "", err
+	}
+	text, err := json.MarshalIndent(map[string]any{
+		"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
+		"mode":               mode,
+		"hostnameOverride":   node.Host.Host,
+		"clientConnection":   map[string]any{"kubeconfig": kubeconfig},
+		"clusterCIDR":        "10.42.0.0/16,fd42::/16",
+		"healthzBindAddress": proxyHealth,
+		"metricsBindAddress": proxyMetrics,
+		"conntrack": map[string]any{
+			"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s",
+			"udpTimeout": "0s", "udpStreamTimeout": "0s",
+		},
+	}, "", "  ")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(c.Dir, "kube-proxy-"+node.Host.Host+".json")
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		return "", fmt.Errorf("write kube-proxy's configuration: %w", err)
+	}
+	return path, nil
+}
