@@ -19,6 +19,7 @@ import (
 	"weft/render/history"
 	"weft/render/nft"
 	"weft/state/follow"
+	"weft/state/status"
 	"weft/templates"
 )
 
@@ -29,6 +30,8 @@ type agent struct {
 	program *program
 	vars    *varFlags
 	log     *slog.Logger
+	// status is what others may know of it.
+	status *status.Recorder
 	// config is the last that was good.
 	config atomic.Pointer[config.Config]
 	// changes asks the applier for a pass, gathers the watcher for a state.
@@ -38,13 +41,15 @@ type agent struct {
 	paths chan struct{}
 }
 
-func (p *program) newAgent(vars *varFlags) (*agent, error) {
+func (p *program) newAgent(vars *varFlags, command string, parts ...status.Part) (*agent, error) {
 	in, err := p.inputs(vars)
 	if err != nil {
 		return nil, err
 	}
+	recorder := status.New(in.config.Node, command, readVersion().Version, parts...)
+	recorder.Good(status.Config, time.Now())
 	a := &agent{
-		program: p, vars: vars, log: p.logger(in.config),
+		program: p, vars: vars, status: recorder, log: slog.New(recorder.Handler(p.logger(in.config).Handler())),
 		changes: make(chan apply.Change, 1), gathers: make(chan struct{}, 1), paths: make(chan struct{}, 1),
 	}
 	a.config.Store(in.config)
@@ -66,7 +71,7 @@ func (a *agent) holding(command string, f func() error) error {
 func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 	c := a.config.Load()
 	loop := &apply.Loop{
-		StateFile: c.State, FailAfter: time.Duration(c.FailAfter), Runner: nft.Runner{Path: c.Nft}, Log: a.log,
+		StateFile: c.State, FailAfter: time.Duration(c.FailAfter), Runner: nft.Runner{Path: c.Nft}, Log: a.log, Status: a.status,
 		Templates: func() (*render.Set, render.Vars, error) { return a.vars.load(a.config.Load()) },
 		Keep:      a.recorder(openHistory(c)),
 		Pinned:    a.pinned,
@@ -87,7 +92,9 @@ func (a *agent) recorder(log *history.Log) func(history.Entry) {
 	said := ""
 	return func(e history.Entry) {
 		problem := ""
-		if err := log.Add(e); err != nil {
+		err := log.Add(e)
+		a.status.Failed(status.History, err)
+		if err != nil {
 			problem = err.Error()
 		}
 		if problem != "" && problem != said {
@@ -209,10 +216,12 @@ func (a *agent) reload(change apply.Change) {
 	if err == nil {
 		_, err = gather(c)
 	}
+	a.status.Failed(status.Config, err)
 	if err != nil {
 		a.log.Error("configuration refused, the last good one stays in force", "error", err)
 		return
 	}
+	a.status.Good(status.Config, time.Now())
 	old := a.config.Swap(c)
 	if c.Node != old.Node || c.State != old.State || c.FailAfter != old.FailAfter || c.Nft != old.Nft || c.History != old.History || c.HistoryLimit != old.HistoryLimit || c.Lock != old.Lock {
 		a.log.Warn("node, state, failAfter, history, historyLimit, lock and nft are read at the start: restart weft for the change")
@@ -246,12 +255,16 @@ func (a *agent) leave(ctx context.Context) error {
 
 // follow is `weft apply --follow`.
 func (p *program) follow(ctx context.Context, vars *varFlags) error {
-	a, err := p.newAgent(vars)
+	const command = "weft apply --follow"
+	a, err := p.newAgent(vars, command, status.Applier)
 	if err != nil {
 		return err
 	}
-	return a.holding("weft apply --follow", func() error {
+	return a.holding(command, func() error {
 		g, inner := errgroup.WithContext(ctx)
+		if err := a.serve(inner, g); err != nil {
+			return err
+		}
 		a.applier(inner, g)
 		a.followConfig(inner, g)
 		if err := g.Wait(); err != nil {

@@ -38,6 +38,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EXAMPLES", examples)
 			env.Setenv("WEFT_HISTORY", filepath.Join(env.WorkDir, "history"))
+			env.Setenv("WEFT_SOCKET", filepath.Join(env.WorkDir, "weft.sock"))
+			env.Setenv("WEFT_LISTEN", "")
 			if strings.Contains(filepath.Base(env.WorkDir), "kernel") {
 				env.Values["node"] = labtest.Scratch(t)
 				env.Values["processes"] = newProcesses(env)
@@ -95,7 +97,7 @@ func command(ts *testscript.TestScript, args []string) *exec.Cmd {
 	cmd.Dir = ts.Getenv("WORK")
 	cmd.Env = []string{
 		"PATH=" + ts.Getenv("PATH"), "HOME=" + cmd.Dir,
-		"WEFT_HISTORY=" + filepath.Join(cmd.Dir, "history"), "WEFT_LOCK=" + filepath.Join(cmd.Dir, "apply.lock"),
+		"WEFT_HISTORY=" + filepath.Join(cmd.Dir, "history"), "WEFT_SOCKET=" + filepath.Join(cmd.Dir, "weft.sock"), "WEFT_LOCK=" + filepath.Join(cmd.Dir, "apply.lock"),
 	}
 	return cmd
 }

@@ -70,6 +70,7 @@ func configText(weight int, more string) string {
 state: run/state.yaml
 history: run/history
 lock: run/lock
+socket: run/weft.sock
 vars:
   heartbeat: 2s
 static:

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"weft/state"
+	"weft/state/status"
 	"weft/state/watch"
 )
 
@@ -20,11 +21,14 @@ func (p *program) watchCommand() *cobra.Command {
 names, and keep the state file up to date. It needs no root and no capability.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := p.newAgent(&varFlags{})
+			a, err := p.newAgent(&varFlags{}, "weft watch", status.Watcher)
 			if err != nil {
 				return err
 			}
 			g, ctx := errgroup.WithContext(cmd.Context())
+			if err := a.serve(ctx, g); err != nil {
+				return err
+			}
 			a.followConfig(ctx, g)
 			g.Go(func() error { return a.watch(ctx, nil) })
 			return g.Wait()
@@ -43,7 +47,7 @@ everything again. SIGTERM stops; the rules stay until the heartbeat ends, or go
 at once with --cleanup-on-exit.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := p.newAgent(&vars)
+			a, err := p.newAgent(&vars, "weft run", status.Watcher, status.Applier)
 			if err != nil {
 				return err
 			}
@@ -60,6 +64,9 @@ func (a *agent) run(ctx context.Context) error {
 	c := a.config.Load()
 	a.log.Info("starting", "version", readVersion().Version, "node", c.Node, "config", c.File, "state", c.State)
 	g, inner := errgroup.WithContext(ctx)
+	if err := a.serve(inner, g); err != nil {
+		return err
+	}
 	first := make(chan struct{})
 	kept := sync.OnceFunc(func() { close(first) })
 	g.Go(func() error { return a.watch(inner, func(*state.State) { kept() }) })
@@ -85,7 +92,7 @@ func (a *agent) watch(ctx context.Context, kept func(*state.State)) error {
 		return usage(err)
 	}
 	loop := &watch.Loop{
-		Source: source, Store: a.newStore(), Log: a.log, Kept: kept,
+		Source: source, Store: a.newStore(), Log: a.log, Status: a.status, Kept: kept,
 		MinInterval: watch.DefaultMinInterval, MaxInterval: watch.DefaultMaxInterval,
 	}
 	return loop.Run(ctx)

@@ -50,7 +50,7 @@ func (l *Loop) report(stage string, err error) {
 	case "flows":
 		l.Status.Failed(status.Flows, err)
 	case "pin":
-		l.Status.Failed(status.History, err)
+		l.Status.Failed(status.Pin, err)
 	case "apply":
 		l.reportApply(err)
 	}

@@ -45,13 +45,14 @@ const (
 	Heartbeat Stage = "heartbeat" // renewing the heartbeat
 	Listen    Stage = "listen"    // hearing of changes by others
 	Flows     Stage = "flows"     // ending stale UDP flows
-	History   Stage = "history"   // keeping transactions, and reading what is pinned
+	Pin       Stage = "pin"       // reading what is pinned
+	History   Stage = "history"   // keeping transactions
 )
 
 // Stages lists all stages in their order.
 func Stages() []Stage {
 	return []Stage{
-		Config, Gather, Probe, Usage, Weigh, Write, Read, Templates, Render, Plan, Apply, Verify, Heartbeat, Listen, Flows, History,
+		Config, Gather, Probe, Usage, Weigh, Write, Read, Templates, Render, Plan, Apply, Verify, Heartbeat, Listen, Flows, Pin, History,
 	}
 }
 

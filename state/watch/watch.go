@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"weft/state"
+	"weft/state/status"
 )
 
 // The defaults of a Loop.
@@ -36,6 +37,9 @@ const (
 	firstRetry = time.Second
 	lastRetry  = 30 * time.Second
 )
+
+// longestPass is how long the loop may be at work without being held for hung.
+const longestPass = 2 * time.Minute
 
 // Source says which ServicePorts and nodes there are.
 type Source interface {
@@ -83,6 +87,8 @@ type Loop struct {
 	// MaxInterval the longest that it can delay a change.
 	MinInterval, MaxInterval time.Duration
 	Log                      *slog.Logger
+	// Status hears what the loop does; nil hears nothing.
+	Status *status.Recorder
 	// Kept is called with what the file holds after each pass that left nothing
 	// to be written, also if it held that already. It may be nil.
 	Kept func(*state.State)
@@ -137,19 +143,24 @@ func (l *Loop) keep(ctx context.Context, changes <-chan struct{}) error {
 			}
 			p.passed(time.Now(), wrote, wait)
 		}
-		timer.Reset(time.Until(p.due()))
+		idle := time.Until(p.due())
+		timer.Reset(idle)
+		l.Status.Alive(status.Watcher, idle+longestPass)
 	}
 }
 
 // pass writes what is known now, and says whether it did and when to come again
 // at the latest.
 func (l *Loop) pass(now time.Time) (wrote bool, wait time.Duration, err error) {
-	st, wait := l.weigh(l.Source.State(), now)
+	gathered := l.Source.State()
+	l.Status.Took(status.Gather, time.Since(now))
+	st, wait := l.weigh(gathered, now)
 	if st == nil {
 		return false, l.Store.Renewal, nil
 	}
-	before := l.Store.Last()
+	before, start := l.Store.Last(), time.Now()
 	wrote, err = l.Store.Write(st, now)
+	l.Status.Failed(status.Write, err)
 	if err != nil && before == nil {
 		return false, 0, err
 	}
@@ -159,8 +170,10 @@ func (l *Loop) pass(now time.Time) (wrote bool, wait time.Duration, err error) {
 	}
 	l.retry = 0
 	if wrote {
+		l.Status.Took(status.Write, time.Since(start))
 		l.tell(before, l.Store.Last())
 	}
+	l.Status.Written(l.Store.Last())
 	if l.Kept != nil {
 		l.Kept(l.Store.Last())
 	}
@@ -183,7 +196,9 @@ func (l *Loop) weigh(gathered *state.State, now time.Time) (*state.State, time.D
 	if l.Weigher == nil {
 		return &st, wait
 	}
+	start := time.Now()
 	weighed, again := l.Weigher.Weigh(&st, l.Store.Last(), now)
+	l.Status.Took(status.Weigh, time.Since(start))
 	if again > 0 {
 		wait = min(wait, again)
 	}

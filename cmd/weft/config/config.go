@@ -36,8 +36,14 @@ type Config struct {
 	HistoryLimit  int            `yaml:"historyLimit"`
 	Lock          string         `yaml:"lock"`
 	Nft           string         `yaml:"nft"`
-	LogLevel      string         `yaml:"logLevel"`
-	LogFormat     string         `yaml:"logFormat"`
+
+	Listen             string `yaml:"listen"`
+	MetricsListen      string `yaml:"metricsListen"`
+	MetricsPerEndpoint bool   `yaml:"metricsPerEndpoint"`
+	Socket             string `yaml:"socket"`
+
+	LogLevel  string `yaml:"logLevel"`
+	LogFormat string `yaml:"logFormat"`
 
 	// File is where the configuration was read from, or empty.
 	File string `yaml:"-"`
@@ -113,6 +119,10 @@ func Keys() []Key {
 		integer("historyLimit", "32", "how many transactions the history keeps, 1 to 10000; together at most 64 MiB", 1, 10000, func(c *Config) *int { return &c.HistoryLimit }),
 		text("lock", "", "file that only one applier holds; empty is one in /run/weft for each network namespace and table", func(c *Config) *string { return &c.Lock }),
 		text("nft", "nft", "the nft program", func(c *Config) *string { return &c.Nft }),
+		text("listen", "127.0.0.1:10289", "address for health checks, metrics and the page; empty is none", func(c *Config) *string { return &c.Listen }),
+		text("metricsListen", "", "further address for metrics alone, such as :10290 for a Prometheus elsewhere", func(c *Config) *string { return &c.MetricsListen }),
+		boolean("metricsPerEndpoint", "false", "metrics for each endpoint too: 100 bytes a scrape for each", func(c *Config) *bool { return &c.MetricsPerEndpoint }),
+		text("socket", "/run/weft/weft.sock", "unix socket that weft status asks; that of weft watch ends in -watch.sock; empty is none", func(c *Config) *string { return &c.Socket }),
 		choice("logLevel", "info", "least important messages to log", func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error"),
 		choice("logFormat", "text", "form of the log on standard error", func(c *Config) *string { return &c.LogFormat }, "text", "json"),
 	}
@@ -173,7 +183,7 @@ func (c *Config) resolve(folder string) {
 	if !filepath.IsAbs(c.State) {
 		c.State = filepath.Join(folder, c.State)
 	}
-	for _, path := range []*string{&c.History, &c.Lock} {
+	for _, path := range []*string{&c.History, &c.Socket, &c.Lock} {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(folder, *path)
 		}
