@@ -275,7 +275,7 @@ type elementContent struct{ key, value, timeout, comment string }
 func contents(s *Set) map[elementContent]bool {
 	m := make(map[elementContent]bool, len(s.Elements))
 	for i := range s.Elements {
-		m[content(&s.Elements[i])] = true
+		m[content(s.Elements[i])] = true
 	}
 	return m
 }
@@ -298,7 +298,7 @@ func (w *writer) addElements(key string, old, new *Set) {
 func (w *writer) elementCommand(command string, s *Set, skip map[elementContent]bool, text func(e *Element) string) {
 	var list []string
 	for i := range s.Elements {
-		if e := &s.Elements[i]; !skip[content(e)] {
+		if e := s.Elements[i]; !skip[content(e)] {
 			list = append(list, text(e))
 		}
 	}

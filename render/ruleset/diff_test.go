@@ -63,7 +63,7 @@ func listing(t *rapid.T, ns *lab.Namespace) *Ruleset {
 		slices.SortFunc(table.Chains, func(a, b *Chain) int { return cmp.Compare(a.Name, b.Name) })
 		slices.SortFunc(table.Sets, func(a, b *Set) int { return cmp.Compare(a.Name, b.Name) })
 		for _, s := range table.Sets {
-			slices.SortFunc(s.Elements, func(a, b Element) int { return cmp.Compare(a.Text, b.Text) })
+			slices.SortFunc(s.Elements, func(a, b *Element) int { return cmp.Compare(a.Text, b.Text) })
 		}
 	}
 	return rs

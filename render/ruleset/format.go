@@ -160,7 +160,7 @@ func (w *writer) setOptions(s *Set) {
 	w.comment(2, s.Comment)
 }
 
-func (w *writer) elements(elements []Element) {
+func (w *writer) elements(elements []*Element) {
 	switch len(elements) {
 	case 0:
 		return

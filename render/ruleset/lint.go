@@ -23,25 +23,42 @@ type Options struct {
 // shows it, and what nft would take although it hurts the machine or does not do what weft is for. The
 // findings are in the order of the text; none means that the text may go to nft.
 func Lint(rs *Ruleset, opts Options) []Finding {
-	if rs.text == "" { // made by hand: judge what would be loaded
+	if len(rs.items.members) == 0 { // made by hand: judge what would be loaded
 		rs, _ = Parse(rs.String()) // what could be read is judged
 	}
-	l := &linter{rs: rs, opts: opts, scopes: map[scopeKey]*scope{}, findings: slices.Clone(rs.early)}
-	l.topLevel()
+	l := &linter{text: rs.text(), opts: opts, scopes: map[scopeKey]*scope{}}
+	for _, e := range rs.early {
+		l.add(e.at, e.rule, "%s", e.message)
+	}
 	l.residue()
-	for _, t := range rs.Tables { // in order, as nft: a block cannot refer to a later one
-		l.table(t)
-		l.sets(t)
-		l.contents(t)
-	}
-	for _, t := range rs.Tables {
-		l.paths(t)
-	}
+	l.others(&rs.items, 0)
+	rs.eachTable(l.table, l.sets, l.contents) // in order, as nft: a block cannot refer to a later one
+	rs.eachTable(l.paths)
 	return sorted(l.findings)
 }
 
+// eachTable calls functions with each table and the offset of its item.
+func (rs *Ruleset) eachTable(functions ...func(t *Table, at int)) {
+	for i, it := range rs.items.members {
+		if t, ok := it.content.(*Table); ok {
+			for _, f := range functions {
+				f(t, rs.items.start(i))
+			}
+		}
+	}
+}
+
+// each calls a function with each item of a table whose own item stands at an
+// offset, and the item's offset.
+func (t *Table) each(at int, f func(it *item, at int)) {
+	at += len(t.head)
+	for i, it := range t.members.members {
+		f(it, at+t.members.start(i))
+	}
+}
+
 type linter struct {
-	rs       *Ruleset
+	text     string
 	opts     Options
 	findings []Finding
 	lines    []int // offsets of the beginnings of lines
@@ -54,16 +71,22 @@ type scopeKey struct{ family, name string }
 // scope is what the rules of a table can refer to.
 type scope struct {
 	chains     map[string]*Chain
-	sets       map[string]*Set
+	sets       map[string]placedSet
 	flowtables map[string]bool
 	rules      map[string][]ruleFacts
 	verdicts   map[*Set][]event
 }
 
+// placedSet is a set and the offset of its item.
+type placedSet struct {
+	*Set
+	at int
+}
+
 // add notes a finding at an offset of the text.
 func (l *linter) add(at int, rule, format string, args ...any) {
 	if l.lines == nil {
-		l.lines = lineStarts(l.rs.text)
+		l.lines = lineStarts(l.text)
 	}
 	line := sort.SearchInts(l.lines, at+1)
 	message := format
@@ -96,7 +119,7 @@ func sorted(findings []Finding) []Finding {
 func (l *linter) residue() {
 	for _, mark := range [...]string{"<no value>", "<nil>", "%!"} {
 		for from := 0; ; from += len(mark) {
-			i := strings.Index(l.rs.text[from:], mark)
+			i := strings.Index(l.text[from:], mark)
 			if i < 0 {
 				break
 			}
@@ -106,10 +129,12 @@ func (l *linter) residue() {
 	}
 }
 
-// topLevel judges what stands beside tables.
-func (l *linter) topLevel() {
-	for i := range l.rs.Others {
-		l.other(l.rs.Others[i].at, l.rs.Others[i].Text)
+// others judges what is no block.
+func (l *linter) others(items *sequence[item], at int) {
+	for i, it := range items.members {
+		if s, ok := it.content.(*Statement); ok {
+			l.other(at+items.start(i)+it.at, s.Text)
+		}
 	}
 }
 
@@ -134,27 +159,32 @@ func (l *linter) other(at int, text string) {
 }
 
 // table judges a table's head and collects what it defines.
-func (l *linter) table(t *Table) {
+func (l *linter) table(t *Table, base int) {
+	at := base + t.at
 	if l.opts.Table != "" && t.Name != l.opts.Table {
-		l.add(t.at, "foreign-table", "table %s is not ours: expected %s, since weft must change nobody else's", t.Name, l.opts.Table)
+		l.add(at, "foreign-table", "table %s is not ours: expected %s, since weft must change nobody else's", t.Name, l.opts.Table)
 	} else if t.Family != "ip" && t.Family != "ip6" && t.Family != "inet" {
-		l.add(t.at, "foreign-table", "family %s: expected ip, ip6 or inet, where weft owns its table", t.Family)
+		l.add(at, "foreign-table", "family %s: expected ip, ip6 or inet, where weft owns its table", t.Family)
 	}
-	l.name(t.at, "table", t.Name)
-	l.comment(t.at, t.Comment)
+	l.name(at, "table", t.Name)
+	l.comment(at, t.Comment)
 	s := l.scope(t)
-	for _, c := range t.Chains {
-		l.define(c.at, "chain", c.Name, s.chains[c.Name] != nil)
+	t.each(base, func(it *item, at int) { l.collect(s, it, at) })
+}
+
+// collect notes what an item defines.
+func (l *linter) collect(s *scope, it *item, at int) {
+	switch c := it.content.(type) {
+	case *Chain:
+		l.define(at+c.at, "chain", c.Name, s.chains[c.Name] != nil)
 		s.chains[c.Name] = c
-	}
-	for _, set := range t.Sets {
-		l.define(set.at, "set or map", set.Name, s.sets[set.Name] != nil)
-		s.sets[set.Name] = set
-	}
-	for _, o := range t.Objects {
-		l.name(o.at, o.Kind, o.Name)
-		if o.Kind == "flowtable" {
-			s.flowtables[o.Name] = true
+	case *Set:
+		l.define(at+c.at, "set or map", c.Name, s.sets[c.Name].Set != nil)
+		s.sets[c.Name] = placedSet{c, at}
+	case *Object:
+		l.name(at+c.at, c.Kind, c.Name)
+		if c.Kind == "flowtable" {
+			s.flowtables[c.Name] = true
 		}
 	}
 }
@@ -163,7 +193,7 @@ func (l *linter) scope(t *Table) *scope {
 	key := scopeKey{t.Family, t.Name}
 	if l.scopes[key] == nil {
 		l.scopes[key] = &scope{
-			chains: map[string]*Chain{}, sets: map[string]*Set{}, flowtables: map[string]bool{},
+			chains: map[string]*Chain{}, sets: map[string]placedSet{}, flowtables: map[string]bool{},
 			rules: map[string][]ruleFacts{}, verdicts: map[*Set][]event{},
 		}
 	}
@@ -192,38 +222,41 @@ func (l *linter) comment(at int, text string) {
 
 // sets judges the sets of a table: all of them before any rule, which may look
 // into any of them.
-func (l *linter) sets(t *Table) {
-	for _, set := range t.Sets {
-		l.set(l.scope(t), set)
-	}
+func (l *linter) sets(t *Table, at int) {
+	s := l.scope(t)
+	t.each(at, func(it *item, at int) {
+		if set, ok := it.content.(*Set); ok {
+			l.set(s, placedSet{set, at})
+		}
+	})
 }
 
 // contents judges the other blocks of a table.
-func (l *linter) contents(t *Table) {
+func (l *linter) contents(t *Table, at int) {
 	s := l.scope(t)
-	for i := range t.Others {
-		l.other(t.Others[i].at, t.Others[i].Text)
-	}
-	for _, c := range t.Chains {
-		l.comment(c.at, c.Comment)
-		if c.Base != nil {
-			l.base(t.Family, c.Base)
+	l.others(&t.members, at+len(t.head))
+	t.each(at, func(it *item, at int) {
+		if c, ok := it.content.(*Chain); ok {
+			l.comment(at+c.at, c.Comment)
+			if c.Base != nil {
+				l.base(t.Family, at, c.Base)
+			}
+			l.chain(s, c, at)
 		}
-		l.chain(s, c)
-	}
+	})
 }
 
 // chain judges the rules of a chain and keeps what they do.
-func (l *linter) chain(s *scope, c *Chain) {
+func (l *linter) chain(s *scope, c *Chain, at int) {
 	facts := make([]ruleFacts, 0, len(c.Rules))
 	for i := range c.Rules {
 		r := &c.Rules[i]
 		first := (&lexer{text: r.Text}).next()
 		if first.kind == word && !beginsRule(first.text) || first.is("$") {
-			l.other(r.at, r.Text)
+			l.other(at+r.at, r.Text)
 			continue
 		}
-		read := reader{l: l, scope: s, tokens: l.tokens(r.at, r.end)}
+		read := reader{l: l, scope: s, tokens: l.tokens(c.text[:r.end], r.at, at)}
 		read.rule()
 		facts = append(facts, read.facts)
 	}
@@ -231,21 +264,22 @@ func (l *linter) chain(s *scope, c *Chain) {
 	l.cascade(facts)
 }
 
-// tokens reads a part of the text again; positions are offsets of the text.
-// They stay valid until the next call.
-func (l *linter) tokens(from, to int) []token {
-	l.buffer = l.appendTokens(l.buffer[:0], from, to)
+// tokens reads a text again from an offset on. Their positions are offsets of the
+// whole text, in which this one begins at base. They stay valid until the next call.
+func (l *linter) tokens(text string, from, base int) []token {
+	l.buffer = appendTokens(l.buffer[:0], text, from, base)
 	return l.buffer
 }
 
-func (l *linter) appendTokens(tokens []token, from, to int) []token {
-	lex := lexer{text: l.rs.text[:to], pos: from}
+func appendTokens(tokens []token, text string, from, base int) []token {
+	lex := lexer{text: text, pos: from}
 	for {
 		switch t := lex.next(); t.kind {
 		case endOfText:
 			return tokens
 		case newline:
 		default:
+			t.at += base
 			tokens = append(tokens, t)
 		}
 	}

@@ -162,7 +162,7 @@ func (r *reader) natTarget() bool {
 func (r *reader) mapHasPort() bool {
 	if r.peek(0).is("@") {
 		s := r.scope.sets[r.peek(1).text]
-		return s != nil && strings.Contains(s.Data, " . ")
+		return s.Set != nil && strings.Contains(s.Data, " . ")
 	}
 	for i := 1; !r.peek(i).is("}") && r.i+i < len(r.tokens); i++ {
 		if r.peek(i).is(":") {

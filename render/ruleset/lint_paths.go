@@ -28,7 +28,7 @@ type ruleFacts struct {
 // paths follows the jumps from each base chain of a table, since what a chain
 // may do depends on who calls it: a dnat is fine behind a look at the address,
 // and a drop is fine anywhere but in nat.
-func (l *linter) paths(t *Table) {
+func (l *linter) paths(t *Table, _ int) {
 	s := l.scope(t)
 	for _, c := range t.Chains {
 		if c.Base != nil {

@@ -182,11 +182,11 @@ func (r *reader) setReference(keys []operand) *Set {
 		return nil
 	}
 	s := r.scope.sets[name]
-	if s == nil && !r.scope.flowtables[name] {
+	if s.Set == nil && !r.scope.flowtables[name] {
 		r.l.add(at, "undefined", "%s is no set, map or flowtable of this table", quote("@"+name))
 	}
-	if s != nil && len(keys) == 1 && keys[0].class == slot && s.Map {
+	if s.Set != nil && len(keys) == 1 && keys[0].class == slot && s.Map {
 		r.l.namedSlots(s, keys[0].draw, at)
 	}
-	return s
+	return s.Set
 }

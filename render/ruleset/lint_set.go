@@ -1,34 +1,42 @@
 package ruleset
 
 // set judges a set or map and its elements.
-func (l *linter) set(s *scope, set *Set) {
-	l.comment(set.at, set.Comment)
+func (l *linter) set(s *scope, set placedSet) {
+	at := set.at + set.Set.at
+	l.comment(at, set.Comment)
 	if set.Key == "" {
-		l.add(set.at, "type", "%s has no type: nft wants to know what its elements are", set.Name)
+		l.add(at, "type", "%s has no type: nft wants to know what its elements are", set.Name)
 	}
-	s.verdicts[set] = l.elements(s, set)
+	s.verdicts[set.Set] = l.elements(s, set)
 }
 
 // elements judges each element and gives the verdicts that they hold.
-func (l *linter) elements(s *scope, set *Set) []event {
+func (l *linter) elements(s *scope, set placedSet) []event {
 	keys, data := l.types(set, set.Key), l.types(set, set.Data)
 	var events []event
-	for i := range set.Elements {
-		e := &set.Elements[i]
-		r := reader{l: l, scope: s, tokens: l.tokens(e.at, e.end)}
+	set.each(func(e *Element, at int) {
+		r := reader{l: l, scope: s, tokens: l.tokens(e.tile[:e.end], e.at, at)}
 		r.listElement(keys, data, nil)
 		events = append(events, r.facts.events...)
-	}
+	})
 	return events
 }
 
+// each calls a function with each element and the offset of its tile.
+func (s placedSet) each(f func(e *Element, at int)) {
+	at := s.at + len(s.head)
+	for i, e := range s.members.members {
+		f(e, at+s.members.start(i))
+	}
+}
+
 // types gives the parts of a key or of data.
-func (l *linter) types(set *Set, text string) []operand {
+func (l *linter) types(set placedSet, text string) []operand {
 	lex := lexer{text: text}
 	var tokens []token
 	for t := lex.next(); t.kind != endOfText; t = lex.next() {
 		if !t.is("interval") {
-			t.at = set.at
+			t.at = set.at + set.Set.at
 			tokens = append(tokens, t)
 		}
 	}
@@ -50,15 +58,15 @@ var typeClasses = map[string]class{
 
 // namedSlots checks the elements of a named map against the numbers that a rule
 // looks up in it.
-func (l *linter) namedSlots(s *Set, d draw, at int) {
+func (l *linter) namedSlots(s placedSet, d draw, at int) {
 	var slots []interval
 	wildcard := false
-	for i := range s.Elements {
-		r := reader{l: l, tokens: l.appendTokens(nil, s.Elements[i].at, s.Elements[i].end)}
+	s.each(func(e *Element, at int) {
+		r := reader{l: l, tokens: appendTokens(nil, e.tile[:e.end], e.at, at)}
 		wildcard = wildcard || r.peek(0).is("*")
 		if slot, ok := r.slotKey(); ok {
 			slots = append(slots, slot)
 		}
-	}
+	})
 	l.slots(d, slots, wildcard, at)
 }

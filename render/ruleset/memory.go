@@ -1,13 +1,302 @@
 package ruleset
 
-// Parser parses one text after the other, where most of each is what was parsed
-// before: it takes apart only the blocks whose bytes changed, and the rulesets
-// share all others, which are the same pointers then. [Diff] and [Linter] make
-// use of that. The zero value is ready. It is for one goroutine at a time.
-type Parser struct{}
+import "strings"
 
-// Parse is [Parse] with the memory of the texts before.
-func (p *Parser) Parse(text string) (*Ruleset, error) { return Parse(text) }
+// Parser parses one text after the other, where most of each is what was parsed
+// before. It takes apart only the items and elements whose bytes changed, and
+// the rulesets share all others, which are the same pointers then: [Diff] and
+// [Linter] look no further where they are. The zero value is ready. It is for
+// one goroutine at a time.
+//
+// A text comes in parts, as it was put together. A part that is the same string
+// as before, not only an equal one, costs a comparison of two pointers, however
+// long it is.
+type Parser struct {
+	last *Ruleset
+	// read is how many bytes were taken apart since the last full text. What they
+	// left is held by whatever block of them is still in use, so that a full
+	// text is due when they are many.
+	read int
+}
+
+// Parse is [Parse] of the parts put together. After an error the next text is
+// compared with the last good one.
+func (p *Parser) Parse(parts []string) (*Ruleset, error) {
+	if p.last != nil {
+		if rs := p.again(parts); rs != nil {
+			p.last = rs
+			return rs, nil
+		}
+	}
+	rs, err := parse(parts)
+	if err == nil && len(rs.early) == 0 {
+		p.last, p.read = rs, 0
+	}
+	return rs, err
+}
+
+// maxRead is how many texts a Parser reads in pieces before it reads one whole.
+const maxRead = 2
+
+// again makes the ruleset of the parts from the last one; nil if that cannot be
+// done.
+func (p *Parser) again(parts []string) *Ruleset {
+	u := newUpdate(p.last, parts)
+	if u.same() {
+		return p.last
+	}
+	items, ok := splice(u, p.last.items, 0, 0, u.length, u.topItem, parseTop)
+	if p.read += u.read; !ok || p.read > maxRead*u.length {
+		return nil
+	}
+	rs := &Ruleset{parts: parts, items: items}
+	rs.collect()
+	return rs
+}
+
+// update is one text and what it shares with the one before.
+type update struct {
+	runs   []stretch
+	parts  []string
+	ends   []int // of the parts, in the text
+	length int   // of the text
+	before int   // length of the text before
+	read   int   // bytes parsed
+}
+
+func newUpdate(last *Ruleset, parts []string) *update {
+	u := &update{parts: parts, ends: make([]int, len(parts))}
+	for i, part := range parts {
+		u.length += len(part)
+		u.ends[i] = u.length
+	}
+	u.before = last.items.length()
+	u.runs = align(last.parts, parts)
+	return u
+}
+
+// same reports whether nothing changed.
+func (u *update) same() bool {
+	if u.before != u.length {
+		return false
+	}
+	return u.length == 0 || len(u.runs) == 1 && u.runs[0].length == u.length
+}
+
+// kept is where a stretch of the text before begins in the new one, if all of it
+// is there.
+func (u *update) kept(from, to int) (at int, ok bool) {
+	low, high := 0, len(u.runs)
+	for low < high { // the first run that ends behind from
+		if middle := (low + high) / 2; u.runs[middle].old+u.runs[middle].length <= from {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	if low == len(u.runs) || u.runs[low].old > from || u.runs[low].old+u.runs[low].length < to {
+		return 0, false
+	}
+	return u.runs[low].new + from - u.runs[low].old, true
+}
+
+// slice is a part of the new text.
+func (u *update) slice(from, to int) string {
+	i := 0
+	for high := len(u.ends); i < high; {
+		if middle := (i + high) / 2; u.ends[middle] <= from {
+			i = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	start := u.ends[i] - len(u.parts[i])
+	if to <= u.ends[i] {
+		return u.parts[i][from-start : to-start]
+	}
+	var b strings.Builder
+	b.Grow(to - from)
+	b.WriteString(u.parts[i][from-start:])
+	for i++; u.ends[i] < to; i++ {
+		b.WriteString(u.parts[i])
+	}
+	b.WriteString(u.parts[i][:to-u.ends[i]+len(u.parts[i])])
+	return b.String()
+}
+
+// splice makes the members of a text that reaches from newFrom to newTo: those
+// of the old sequence, which began at oldFrom, that are still there, and what
+// parse finds between them. keep gives a member for an old one and where it
+// stands in the new text. It is false if the text cannot be made of both.
+func splice[T any](u *update, old sequence[T], oldFrom, newFrom, newTo int,
+	keep func(member *T, from, to int) (kept *T, newFrom, newTo int, ok bool),
+	parse func(text string) (sequence[T], bool),
+) (sequence[T], bool) {
+	members := sequence[T]{make([]*T, 0, len(old.members)+1), make([]int, 0, len(old.members)+1)}
+	at := newFrom
+	between := func(to int) bool {
+		if at == to {
+			return true
+		}
+		found, ok := parse(u.slice(at, to))
+		if u.read += to - at; !ok || found.length() != to-at {
+			return false
+		}
+		for i, m := range found.members {
+			members.add(m, at-newFrom+found.ends[i])
+		}
+		return true
+	}
+	for i, m := range old.members {
+		kept, from, to, ok := keep(m, oldFrom+old.start(i), oldFrom+old.ends[i])
+		if !ok || from < at || to > newTo {
+			continue
+		}
+		if !between(from) {
+			return members, false
+		}
+		members.add(kept, to-newFrom)
+		at = to
+	}
+	return members, between(newTo)
+}
+
+// topItem keeps an item of the top level, or makes a table of it anew.
+func (u *update) topItem(it *item, from, to int) (*item, int, int, bool) {
+	if at, ok := u.kept(from, to); ok {
+		return it, at, at + to - from, it.ends()
+	}
+	t, ok := it.content.(*Table)
+	if !ok || len(t.members.members) == 0 {
+		return nil, 0, 0, false
+	}
+	newFrom, newTo, ok := edges(u, &t.body, from, to)
+	if !ok {
+		return nil, 0, 0, false
+	}
+	n := &Table{Family: t.Family, Name: t.Name, body: t.body}
+	n.members, ok = splice(u, t.members, from+len(t.head), newFrom+len(t.head), newTo-len(t.tail), u.tableItem, n.parseItems)
+	if !ok || n.collect() >= 0 {
+		return nil, 0, 0, false
+	}
+	return &item{content: n, at: it.at}, newFrom, newTo, true
+}
+
+// edges finds head and tail of a body in the new text.
+func edges[T any](u *update, b *body[T], from, to int) (newFrom, newTo int, ok bool) {
+	newFrom, head := u.kept(from, from+len(b.head))
+	tailAt, tail := u.kept(to-len(b.tail), to)
+	return newFrom, tailAt + len(b.tail), head && tail && newFrom+len(b.head) <= tailAt
+}
+
+// tableItem keeps an item of a table, or makes a set of it anew.
+func (u *update) tableItem(it *item, from, to int) (*item, int, int, bool) {
+	if at, ok := u.kept(from, to); ok {
+		return it, at, at + to - from, true
+	}
+	s, ok := it.content.(*Set)
+	if !ok || s.lists != 1 {
+		return nil, 0, 0, false
+	}
+	newFrom, newTo, ok := edges(u, &s.body, from, to)
+	if !ok {
+		return nil, 0, 0, false
+	}
+	n := *s
+	n.members, ok = splice(u, s.members, from+len(s.head), newFrom+len(s.head), newTo-len(s.tail), u.element, parseElements)
+	if !ok || !separated(n.members.members) {
+		return nil, 0, 0, false
+	}
+	n.Elements = n.members.members
+	return &item{content: &n, at: it.at}, newFrom, newTo, true
+}
+
+// element keeps an element.
+func (u *update) element(e *Element, from, to int) (*Element, int, int, bool) {
+	at, ok := u.kept(from, to)
+	return e, at, at + to - from, ok
+}
+
+// separated tells whether all elements but the last have their commas.
+func separated(elements []*Element) bool {
+	for i, e := range elements {
+		if i < len(elements)-1 && e.tile[len(e.tile)-1] != ',' {
+			return false
+		}
+	}
+	return len(elements) > 0
+}
+
+// ends tells whether the item is the same whatever stands behind it.
+func (it *item) ends() bool {
+	last := it.text
+	switch c := it.content.(type) {
+	case *Table:
+		last = c.head + c.tail
+	case *Set:
+		last = c.head + c.tail
+	case nil:
+		if !strings.ContainsAny(last, "#\\") {
+			return true
+		}
+	}
+	return strings.HasSuffix(last, "\n") || strings.HasSuffix(last, ";")
+}
+
+func parseTop(text string) (sequence[item], bool) {
+	p := &parser{lexer: lexer{text: text}}
+	items := p.topLevel()
+	return items, p.clean() && allEnd(items)
+}
+
+// parseItems reads items between others of the table.
+func (t *Table) parseItems(text string) (sequence[item], bool) {
+	p := &parser{lexer: lexer{text: text}}
+	var items sequence[item]
+	for {
+		first := p.begin()
+		if first.kind == endOfText {
+			p.blankItem(&items, 0)
+			return items, p.clean() && allEnd(items)
+		}
+		if first.is("}") {
+			return items, false
+		}
+		p.item(&items, 0, first, p.tableItem(t.Family, first))
+	}
+}
+
+func allEnd(items sequence[item]) bool {
+	for _, it := range items.members {
+		if !it.ends() {
+			return false
+		}
+	}
+	return true
+}
+
+// parseElements reads elements between others of a list.
+func parseElements(text string) (sequence[Element], bool) {
+	p := &parser{lexer: lexer{text: text}}
+	var elements sequence[Element]
+	list := listState{p: p, elements: &elements}
+	for {
+		switch t := p.next(); {
+		case t.kind == endOfText:
+			list.endTile(0)
+			return elements, p.clean()
+		case t.kind == newline:
+			list.lineEnd(t)
+		case t.is(","):
+			list.comma(t)
+		case t.is(";"), t.is("{"), t.is("}"), list.last == 'e':
+			return elements, false
+		default:
+			p.pos = t.at
+			list.element()
+		}
+	}
+}
 
 // Linter judges one ruleset after the other, and only what changed of them. The
 // zero value is ready. It is for one goroutine at a time.

@@ -14,19 +14,29 @@ const maxErrors = 20
 // [*SyntaxError], as many as can be told apart. What could be read is returned
 // beside an error, so that [Lint] can say its part in the same breath; it must
 // not be loaded.
-func Parse(text string) (*Ruleset, error) {
-	p := &parser{lexer: lexer{text: text}, rs: &Ruleset{text: text}}
-	p.ruleset()
-	return p.rs, p.errs.ErrorOrNil()
+func Parse(text string) (*Ruleset, error) { return parse([]string{text}) }
+
+func parse(parts []string) (*Ruleset, error) {
+	p := &parser{lexer: lexer{text: strings.Join(parts, "")}}
+	rs := &Ruleset{parts: parts, items: p.topLevel()}
+	rs.early = p.early
+	rs.collect()
+	return rs, p.errs.ErrorOrNil()
 }
 
 type parser struct {
 	lexer
-	rs    *Ruleset
 	errs  *multierror.Error
-	lines lineCounter
+	early []early
+	began int // where the statement in hand begins, with what stands before it
 
 	tokens []token // of the element in hand
+}
+
+// early is what the parser sees and Lint reports.
+type early struct {
+	at            int
+	rule, message string
 }
 
 // fail notes a syntax error at an offset.
@@ -40,31 +50,55 @@ func (p *parser) fail(at int, message string) {
 
 // find notes something that nft refuses although it can be read.
 func (p *parser) find(at int, rule, message string) {
-	line, column := position(p.text, at)
-	p.rs.early = append(p.rs.early, Finding{Line: line, Column: column, Rule: rule, Message: message})
+	p.early = append(p.early, early{at, rule, message})
 }
 
-// line is the line of an offset that is not before the last one asked for.
-func (p *parser) line(at int) int { return p.lines.line(p.text, at) }
+// clean tells whether there was nothing to note.
+func (p *parser) clean() bool { return p.errs == nil && len(p.early) == 0 }
 
-// ruleset reads the top level.
-func (p *parser) ruleset() {
+// topLevel reads the top level to the end of the text.
+func (p *parser) topLevel() sequence[item] {
+	var items sequence[item]
+	from := p.pos
 	for {
-		switch t := p.begin(); {
-		case t.kind == endOfText:
-			return
-		case t.is("}"):
-			p.fail(t.at, "'}' closes nothing")
-		case t.is("table"):
-			p.table(t)
-		default:
-			p.rs.Others = p.unknownLine(p.rs.Others, t)
+		t := p.begin()
+		if t.kind == endOfText {
+			p.blankItem(&items, from)
+			return items
 		}
+		p.item(&items, from, t, p.topItem(t))
+	}
+}
+
+// topItem reads one item of the top level.
+func (p *parser) topItem(first token) any {
+	switch {
+	case first.is("}"):
+		p.fail(first.at, "'}' closes nothing")
+		return nil
+	case first.is("table"):
+		return p.table(first)
+	}
+	return p.unknownLine(first)
+}
+
+// item adds what was read since the last member of a sequence that begins at from.
+func (p *parser) item(items *sequence[item], from int, first token, content any) {
+	start := from + items.length()
+	it := &item{content: content, text: p.text[start:p.pos], at: first.at - start}
+	items.add(it, p.pos-from)
+}
+
+// blankItem adds what is left at the end of a text.
+func (p *parser) blankItem(items *sequence[item], from int) {
+	if start := from + items.length(); start < p.pos {
+		items.add(&item{text: p.text[start:p.pos]}, p.pos-from)
 	}
 }
 
 // begin skips separators and gives the first token of the next statement.
 func (p *parser) begin() token {
+	p.began = p.pos
 	for {
 		if t := p.next(); t.kind != newline && !t.is(";") {
 			return t
@@ -73,8 +107,10 @@ func (p *parser) begin() token {
 }
 
 // table reads a table from behind its keyword.
-func (p *parser) table(keyword token) {
-	t := &Table{Family: "ip", Line: p.line(keyword.at), at: keyword.at}
+func (p *parser) table(keyword token) any {
+	start := p.began
+	t := &Table{Family: "ip"}
+	t.at = keyword.at - start
 	if f := p.next(); isFamily(f.text) {
 		t.Family = f.text
 	} else {
@@ -83,15 +119,22 @@ func (p *parser) table(keyword token) {
 	t.Name = p.name()
 	if t.Name == "" {
 		p.expected("the name of the table")
-		return
+		return nil
 	}
-	p.rs.Tables = append(p.rs.Tables, t)
 	if b := p.next(); !b.is("{") {
 		p.pos = b.at
 		p.end("table")
-		return
+		t.head = p.text[start:p.pos]
+		return t
 	}
-	p.block(keyword.at, "table", func(first token) { p.tableItem(t, first) })
+	open := p.pos
+	t.head = p.text[start:open]
+	p.block(keyword.at, "table", func(first token) { p.item(&t.members, open, first, p.tableItem(t.Family, first)) })
+	t.tail = p.text[open+t.members.length() : p.pos]
+	if twice := t.collect(); twice >= 0 {
+		p.fail(open+twice, "a second comment: nft takes one")
+	}
+	return t
 }
 
 func isFamily(s string) bool {
@@ -147,38 +190,36 @@ func (p *parser) end(what string) {
 }
 
 // tableItem reads one item of a table.
-func (p *parser) tableItem(t *Table, first token) {
+func (p *parser) tableItem(family string, first token) any {
 	switch first.text {
 	case "chain":
-		p.chain(t, first)
+		return p.chain(family, first)
 	case "set", "map":
-		p.set(t, first)
+		return p.set(first)
 	case "comment":
-		t.Comment = p.comment(first, t.Comment)
+		return tableComment(p.comment(first, ""))
 	case "flags":
-		t.Flags = words(p.rest().Text)
+		return tableFlags(words(p.rest().Text))
 	case "counter", "quota", "limit", "secmark", "synproxy", "flowtable":
-		p.object(t, first, first.text)
+		return p.object(first, first.text)
 	case "ct":
 		if k := p.next(); k.is("helper") || k.is("timeout") || k.is("expectation") {
-			p.object(t, first, "ct "+k.text)
-			return
+			return p.object(first, "ct "+k.text)
 		}
-		fallthrough
-	default:
-		t.Others = p.unknownLine(t.Others, first)
 	}
+	return p.unknownLine(first)
 }
 
 // unknownLine keeps a line that belongs nowhere.
-func (p *parser) unknownLine(lines []Statement, first token) []Statement {
+func (p *parser) unknownLine(first token) any {
 	p.pos = first.at
 	if first.kind == junk {
 		p.unknown()
 		p.skip()
-		return lines
+		return nil
 	}
-	return append(lines, p.other())
+	s := p.other()
+	return &s
 }
 
 // open reads the name of a block and its brace.
@@ -204,17 +245,17 @@ func (p *parser) expected(what string) {
 }
 
 // object reads a named object.
-func (p *parser) object(t *Table, keyword token, kind string) {
-	o := &Object{Kind: kind, Line: p.line(keyword.at), at: keyword.at}
+func (p *parser) object(keyword token, kind string) any {
+	o := &Object{Kind: kind, at: keyword.at - p.began}
 	var ok bool
 	if o.Name, ok = p.open(kind); !ok {
-		return
+		return nil
 	}
-	t.Objects = append(t.Objects, o)
 	p.block(keyword.at, kind, func(first token) {
 		p.pos = first.at
 		o.Body = append(o.Body, p.cut(true).Text) // nft wants no separator here
 	})
+	return o
 }
 
 // comment reads the text of a comment statement.

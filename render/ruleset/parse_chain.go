@@ -3,22 +3,24 @@ package ruleset
 import "strings"
 
 // chain reads a chain from behind its keyword.
-func (p *parser) chain(t *Table, keyword token) {
-	c := &Chain{Line: p.line(keyword.at), at: keyword.at}
+func (p *parser) chain(family string, keyword token) any {
+	start := p.began
+	c := &Chain{at: keyword.at - start}
 	var ok bool
 	if c.Name, ok = p.open("chain"); !ok {
-		return
+		return nil
 	}
-	t.Chains = append(t.Chains, c)
-	p.block(keyword.at, "chain", func(first token) { p.chainItem(t, c, first) })
+	p.block(keyword.at, "chain", func(first token) { p.chainItem(family, c, start, first) })
+	c.text = p.text[start:p.pos]
+	return c
 }
 
 // chainItem reads one line of a chain.
-func (p *parser) chainItem(t *Table, c *Chain, first token) {
+func (p *parser) chainItem(family string, c *Chain, start int, first token) {
 	switch {
 	case first.is("type"):
 		p.pos = first.at
-		p.base(t.Family, c, p.statement())
+		p.base(family, c, start, p.statement())
 	case first.is("comment"):
 		c.Comment = p.comment(first, c.Comment)
 	case first.is("policy"):
@@ -30,7 +32,7 @@ func (p *parser) chainItem(t *Table, c *Chain, first token) {
 	default:
 		p.pos = first.at
 		s := p.ruleStatement(first)
-		c.Rules = append(c.Rules, Rule{Text: s.Text, Line: s.Line, at: s.at, end: s.end})
+		c.Rules = append(c.Rules, Rule{Text: s.Text, at: s.at - start, end: s.end - start})
 	}
 }
 
@@ -54,8 +56,8 @@ func (p *parser) onBase(c *Chain, first token, set func(b *Base, text string)) {
 }
 
 // base reads `type T hook H [device D] priority P`.
-func (p *parser) base(family string, c *Chain, s Statement) {
-	b := &Base{line: s.Line, at: s.at}
+func (p *parser) base(family string, c *Chain, start int, s Statement) {
+	b := &Base{at: s.at - start}
 	head, priority, _ := strings.Cut(s.Text, " priority ")
 	f := strings.Fields(head)
 	if !isBase(f) || priority == "" || strings.ContainsAny(priority, `{}"`) {

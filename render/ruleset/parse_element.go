@@ -2,9 +2,9 @@ package ruleset
 
 // element reads one element: `KEY [timeout T] [expires T] [counter ...]
 // [comment "C"] [: VALUE]`, up to its comma, the closing brace or the end of
-// the line.
-func (p *parser) element() Element {
-	e := Element{at: p.pos, Line: p.line(p.pos)}
+// the line. Its positions count from the beginning of its tile.
+func (p *parser) element(tile int) *Element {
+	e := &Element{at: p.pos - tile}
 	p.tokens = p.tokens[:0]
 	for {
 		t := p.next()
@@ -20,18 +20,18 @@ func (p *parser) element() Element {
 		p.tokens = append(p.tokens, t)
 	}
 	last := p.tokens[len(p.tokens)-1]
-	e.end = last.at + len(last.text)
+	e.end = last.at + len(last.text) - tile
 	e.Text = p.span(p.tokens)
-	p.elementParts(&e, p.tokens)
+	p.elementParts(e, p.tokens, tile)
 	return e
 }
 
 // elementParts splits the tokens of an element.
-func (p *parser) elementParts(e *Element, tokens []token) {
+func (p *parser) elementParts(e *Element, tokens []token, tile int) {
 	n := elementKey(tokens)
 	e.Key, tokens = p.span(tokens[:n]), tokens[n:]
 	if n == 0 {
-		p.fail(e.at, "an element without a key")
+		p.fail(tile+e.at, "an element without a key")
 	}
 	for len(tokens) > 0 && !tokens[0].is(":") {
 		n := p.elementOption(e, tokens)

@@ -3,21 +3,37 @@ package ruleset
 import "strings"
 
 // set reads a set or map from behind its keyword.
-func (p *parser) set(t *Table, keyword token) {
-	s := &Set{Map: keyword.text == "map", Line: p.line(keyword.at), at: keyword.at}
+func (p *parser) set(keyword token) any {
+	start := p.began
+	s := &Set{Map: keyword.text == "map"}
+	s.at = keyword.at - start
 	var ok bool
 	if s.Name, ok = p.open(keyword.text); !ok {
-		return
+		return nil
 	}
-	t.Sets = append(t.Sets, s)
-	p.block(keyword.at, keyword.text, func(first token) { p.setItem(s, first) })
+	r := setReader{parser: p, set: s}
+	p.block(keyword.at, keyword.text, r.item)
+	if s.lists == 0 {
+		r.from = p.pos
+	}
+	s.head, s.tail = p.text[start:r.from], p.text[r.from+s.members.length():p.pos]
+	s.Elements = s.members.members
+	return s
 }
 
-// setItem reads one line of a set.
-func (p *parser) setItem(s *Set, first token) {
+// setReader reads the lines of a set.
+type setReader struct {
+	*parser
+	set  *Set
+	from int // where the first list of elements begins
+}
+
+// item reads one line of a set.
+func (p *setReader) item(first token) {
+	s := p.set
 	switch first.text {
 	case "elements":
-		p.elements(s)
+		p.elements()
 	case "comment":
 		s.Comment = p.comment(first, s.Comment)
 	case "type", "typeof":
@@ -55,7 +71,7 @@ func cutType(s string) (key, data string) {
 }
 
 // elements reads `= { ... }`. A set may have several such lines.
-func (p *parser) elements(s *Set) {
+func (p *setReader) elements() {
 	if t := p.next(); !t.is("=") {
 		p.pos = t.at
 		p.expected("'=' behind elements")
@@ -72,15 +88,24 @@ func (p *parser) elements(s *Set) {
 		p.expected("'{' behind elements =")
 		return
 	}
-	if p.elementList(s, opened) {
+	if p.set.lists++; p.set.lists == 1 {
+		p.from = p.pos
+	}
+	before := len(p.set.members.members)
+	closed := p.elementList(&p.set.members, p.from, opened)
+	if closed && len(p.set.members.members) == before {
+		p.find(opened.at, "empty", emptyList)
+	}
+	if closed {
 		p.close("elements")
 	}
 }
 
-// elementList reads elements up to the closing brace.
-func (p *parser) elementList(s *Set, opened token) bool {
-	list := listState{p: p}
-	before := len(s.Elements)
+// elementList reads elements up to the closing brace into a sequence that began
+// at an offset of the text.
+func (p *parser) elementList(elements *sequence[Element], from int, opened token) bool {
+	list := listState{p: p, elements: elements, from: from}
+	defer list.endTile(0)
 	for {
 		t := p.next()
 		switch {
@@ -94,16 +119,12 @@ func (p *parser) elementList(s *Set, opened token) bool {
 		case t.is(";"), t.is("{"):
 			p.fail(t.at, quote(t.text)+" between elements: expected ','")
 		case t.is("}"):
-			if len(s.Elements) == before {
-				p.find(opened.at, "empty", emptyList)
-			}
 			return true
 		default:
-			if list.afterElement() {
+			if list.last == 'e' {
 				p.fail(t.at, "expected ',' or '}' behind an element")
 			}
 			p.pos = t.at
-			s.Elements = append(s.Elements, p.element())
 			list.element()
 		}
 	}
@@ -112,19 +133,36 @@ func (p *parser) elementList(s *Set, opened token) bool {
 // listState follows the separators of a list.
 type listState struct {
 	p        *parser
+	elements *sequence[Element]
+	from     int
+	open     *Element // whose tile may still get a comma
 	lineEnds int
 	last     byte // 'e' for an element, ',' or 0
 	lastAt   int
 }
 
-func (l *listState) afterElement() bool { return l.last == 'e' }
+func (l *listState) element() {
+	l.endTile(0)
+	l.open = l.p.element(l.from + l.elements.length())
+	l.last, l.lineEnds = 'e', 0
+}
 
-func (l *listState) element() { l.last, l.lineEnds = 'e', 0 }
+// endTile ends the tile of the last element at an offset, or right behind the
+// element.
+func (l *listState) endTile(to int) {
+	if e := l.open; e != nil {
+		start := l.from + l.elements.length()
+		e.tile = l.p.text[start:max(to, start+e.end)]
+		l.elements.add(e, start+len(e.tile)-l.from)
+		l.open = nil
+	}
+}
 
 func (l *listState) comma(t token) {
 	if l.last != 'e' {
 		l.p.find(t.at, "empty", "a comma without an element before it")
 	}
+	l.endTile(l.p.pos)
 	l.last, l.lineEnds = ',', 0
 }
 

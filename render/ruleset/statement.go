@@ -28,7 +28,7 @@ func (p *parser) skip() { p.other() }
 
 // cut reads a statement. Where strict, bytes that nft does not know are errors.
 func (p *parser) cut(strict bool) Statement {
-	s := Statement{at: p.pos, end: p.pos, Line: p.line(p.pos)}
+	s := Statement{at: p.pos, end: p.pos}
 	depth, lineEnds := 0, 0
 	for p.pos < len(p.text) {
 		switch c := p.text[p.pos]; {
@@ -170,18 +170,6 @@ func (p *parser) close(what string) {
 		p.pos = t.at
 		p.expected("the end of the line behind the " + what)
 	}
-}
-
-// lineCounter counts lines on the way through a text.
-type lineCounter struct{ at, ends int }
-
-func (c *lineCounter) line(text string, at int) int {
-	if at < c.at {
-		*c = lineCounter{}
-	}
-	c.ends += strings.Count(text[c.at:at], "\n")
-	c.at = at
-	return c.ends + 1
 }
 
 // position gives line and column of an offset, both 1-based.

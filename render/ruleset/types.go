@@ -14,6 +14,9 @@
 //     [Ruleset.String] prints means to nft what the template wrote.
 //   - Every finding and error has a line and a column of the rendered text,
 //     from which the renderer finds the line of the template.
+//   - What was parsed never changes, so that rulesets can share what is the same
+//     in both (see [Parser]). So a block does not know where it stands: positions
+//     count from the beginning of its own item.
 //
 // Why not nft's own parser (libnftables through `nft --check --json`)? It needs
 // root and a kernel, resolves hostnames while it looks, and its JSON has
@@ -32,10 +35,11 @@ type Ruleset struct {
 	Tables []*Table
 	// Others is what stands at top level beside tables: commands, includes,
 	// definitions, lines that are no nft at all.
-	Others []Statement
+	Others []*Statement
 
-	text  string    // what was parsed; positions are offsets into it
-	early []Finding // what Parse saw and Lint reports
+	parts []string       // what was parsed, to be put together
+	items sequence[item] // of the top level
+	early []early        // what Parse saw and Lint reports
 }
 
 // Table is one `table FAMILY NAME { }` block. A table may be written in
@@ -43,21 +47,19 @@ type Ruleset struct {
 type Table struct {
 	Family  string // "ip" where the text names none, as nft has it
 	Name    string
-	Line    int // 1-based, as everywhere in this package
 	Comment string
 	Flags   []string
 	Objects []*Object
 	Sets    []*Set
 	Chains  []*Chain
-	Others  []Statement // lines that belong into no table
+	Others  []*Statement // lines that belong into no table
 
-	at int
+	body[item]
 }
 
 // Statement is a line that is kept as it is.
 type Statement struct {
 	Text string
-	Line int
 
 	at, end int
 	closed  bool // by the brace of its block
@@ -66,12 +68,12 @@ type Statement struct {
 // Chain is one `chain NAME { }` block.
 type Chain struct {
 	Name    string
-	Line    int
 	Base    *Base // nil for a chain that the kernel does not call by itself
 	Comment string
 	Rules   []Rule
 
-	at int
+	text string // of its item
+	at   int
 }
 
 // Base is where the kernel calls a chain.
@@ -87,13 +89,12 @@ type Base struct {
 	Policy       string   // "accept", "drop", or empty, which is accept
 	Flags        []string // "offload"
 
-	line, at int
+	at int
 }
 
 // Rule is one rule of a chain.
 type Rule struct {
 	Text string // on one line, white space as single spaces, without # comments
-	Line int
 
 	at, end int
 }
@@ -102,7 +103,6 @@ type Rule struct {
 type Set struct {
 	Name string
 	Map  bool
-	Line int
 	// Typeof tells whether Key and Data are expressions ("ip daddr . tcp dport")
 	// or types ("ipv4_addr . inet_service").
 	Typeof     bool
@@ -116,9 +116,10 @@ type Set struct {
 	AutoMerge  bool
 	Comment    string
 	Stateful   []string // statements that each element gets, as "counter"
-	Elements   []Element
+	Elements   []*Element
 
-	at int
+	body[Element]     // holds the same elements
+	lists         int // how many `elements = { }` lines they stand in
 }
 
 // Element is one element of a set or map.
@@ -130,9 +131,9 @@ type Element struct {
 	Comment string
 	State   string // a stateful statement, as "counter packets 0 bytes 0"
 	Text    string // the whole element as it was written, without # comments
-	Line    int
 
-	at, end int
+	tile    string // the element with what stands before it, and its comma
+	at, end int    // in tile
 }
 
 // Object is a named counter, quota, limit, secmark, synproxy, flowtable, or ct
@@ -140,7 +141,6 @@ type Element struct {
 type Object struct {
 	Kind string // "counter", "ct helper", "flowtable", ...
 	Name string
-	Line int
 	Body []string // its statements, in their order
 
 	at int

@@ -1,0 +1,93 @@
+package ruleset
+
+import "strings"
+
+// item is a statement of the top level or of a table, with the white space and
+// comments that stand before it and the separator behind it: items tile their
+// text. What an item says depends on its own bytes alone.
+type item struct {
+	// content is a *Table, *Chain, *Set, *Object or *Statement, the tableComment
+	// or tableFlags of its table, or nil for white space and comments alone.
+	content any
+	text    string // empty for a *Table and a *Set that have a body
+	at      int    // of the statement, in the item
+}
+
+type (
+	tableComment string
+	tableFlags   []string
+)
+
+// sequence is what tiles a text: members[i] reaches from ends[i-1] to ends[i].
+type sequence[T any] struct {
+	members []*T
+	ends    []int
+}
+
+func (s *sequence[T]) add(member *T, end int) {
+	s.members = append(s.members, member)
+	s.ends = append(s.ends, end)
+}
+
+// start is where a member begins.
+func (s *sequence[T]) start(i int) int {
+	if i == 0 {
+		return 0
+	}
+	return s.ends[i-1]
+}
+
+// length is that of the whole text.
+func (s *sequence[T]) length() int { return s.start(len(s.ends)) }
+
+// body is the text of an item that has members: a table or a set.
+type body[T any] struct {
+	at      int    // of the keyword, in the item
+	head    string // of the item, up to the first member
+	tail    string // from the last member to the end of the item
+	members sequence[T]
+}
+
+// size is the length of the item.
+func (b *body[T]) size() int { return len(b.head) + b.members.length() + len(b.tail) }
+
+// collect gives the table what its items say. The position of an item of which
+// there is one too many comes back, or -1.
+func (t *Table) collect() int {
+	twice := -1
+	for i, it := range t.members.members {
+		switch c := it.content.(type) {
+		case *Chain:
+			t.Chains = append(t.Chains, c)
+		case *Set:
+			t.Sets = append(t.Sets, c)
+		case *Object:
+			t.Objects = append(t.Objects, c)
+		case *Statement:
+			t.Others = append(t.Others, c)
+		case tableComment:
+			if t.Comment != "" {
+				twice = t.members.start(i) + it.at
+			}
+			t.Comment = string(c)
+		case tableFlags:
+			t.Flags = c
+		}
+	}
+	return twice
+}
+
+// collect gives the ruleset what its items say.
+func (rs *Ruleset) collect() {
+	for _, it := range rs.items.members {
+		switch c := it.content.(type) {
+		case *Table:
+			rs.Tables = append(rs.Tables, c)
+		case *Statement:
+			rs.Others = append(rs.Others, c)
+		}
+	}
+}
+
+// text puts the parts together.
+func (rs *Ruleset) text() string { return strings.Join(rs.parts, "") }
