@@ -48,9 +48,6 @@ type body[T any] struct {
 	members sequence[T]
 }
 
-// size is the length of the item.
-func (b *body[T]) size() int { return len(b.head) + b.members.length() + len(b.tail) }
-
 // collect gives the table what its items say. The position of an item of which
 // there is one too many comes back, or -1.
 func (t *Table) collect() int {
