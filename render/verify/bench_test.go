@@ -4,11 +4,15 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"strings"
+	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"weft/examples/lab"
 	"weft/examples/lab/labtest"
 	"weft/render/verify"
+	"weft/render/verify/nfnl"
 	"weft/state"
 )
 
@@ -57,23 +61,44 @@ func BenchmarkProof(b *testing.B) {
 		})
 		b.Run(name+"/one", func(b *testing.B) {
 			b.ReportAllocs()
-			rs := read(b, ns)
-			r, err := verify.Open(ns.FD())
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer r.Close()
-			touched := verify.Touched{Table: tables[0], Chains: []string{"svc-1000"}}
+			p := prover(b, ns, st)
 			for b.Loop() {
-				if err := r.Refresh(context.Background(), rs, touched); err != nil {
+				if _, err := p.Refresh(context.Background(), touched("svc-1000")); err != nil {
 					b.Fatal(err)
 				}
-				if r := verify.CheckServicePorts(rs, st, verify.Want{}, st.ServicePorts[1000:1001]); !r.OK() {
+				if r := p.Check(st, verify.Want{}); !r.OK() || r.Proven != 1 {
 					b.Fatal(r)
 				}
 			}
 		})
 	}
+}
+
+// prover is one that has proven the state.
+func prover(t testing.TB, ns *lab.Namespace, st *state.State) *verify.Prover {
+	t.Helper()
+	r, err := verify.Open(ns.FD())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	p := verify.NewProver(r, tables)
+	if err := p.Read(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if report := p.Check(st, verify.Want{}); !report.OK() {
+		t.Fatal(report)
+	}
+	return p
+}
+
+// touched are chains of the first table.
+func touched(chains ...string) verify.Touched {
+	t := &nfnl.Touched{}
+	for _, c := range chains {
+		t.Chain([]byte(c))
+	}
+	return verify.Touched{tables[0]: t}
 }
 
 // TestRefreshSeesOneChange: after a change of one chain, only that is read again
@@ -84,34 +109,31 @@ func TestRefreshSeesOneChange(t *testing.T) {
 			st := cluster(20)
 			ns := labtest.Scratch(t)
 			load(t, ns, ruleset(st, s, verify.MasqueradeAll))
-			rs := read(t, ns)
+			p := prover(t, ns, st)
 			changed := *st.ServicePorts[7]
 			changed.Endpoints = append([]state.Endpoint(nil), changed.Endpoints...)
 			changed.Endpoints[0].Share, changed.Endpoints[1].Share = 0.01, 0.35
+			after := *st
+			after.ServicePorts = slices.Clone(st.ServicePorts)
+			after.ServicePorts[7] = &changed
 			load(t, ns, "flush chain ip weft svc-7\ntable ip weft {\n\tchain svc-7 {\n"+s("ip", &changed, changed.Endpoints)+"\t}\n}\n")
-			r, err := verify.Open(ns.FD())
+			if report := p.Check(&after, verify.Want{}); report.OK() {
+				t.Error("the change is proven before it was read")
+			}
+			p = prover(t, ns, &after)
+			load(t, ns, "flush chain ip weft svc-7\ntable ip weft {\n\tchain svc-7 {\n"+s("ip", st.ServicePorts[7], st.ServicePorts[7].Endpoints)+"\t}\n}\n")
+			changes, err := p.Refresh(context.Background(), touched("svc-7", "svc-8"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer r.Close()
-			one := func(sp *state.ServicePort) *verify.Report {
-				return verify.CheckServicePorts(rs, st, verify.Want{}, []*state.ServicePort{sp})
+			if diff := cmp.Diff([]verify.Change{{Table: tables[0], Chain: "svc-7"}}, changes); diff != "" {
+				t.Errorf("changes (-want +got):\n%s", diff)
 			}
-			if one(&changed).OK() {
-				t.Error("the change is proven before it was read")
-			}
-			if err := r.Refresh(context.Background(), rs, verify.Touched{Table: tables[0], Chains: []string{"svc-7"}}); err != nil {
-				t.Fatal(err)
-			}
-			if report := one(&changed); !report.OK() {
+			if report := p.Check(st, verify.Want{}); !report.OK() || report.Proven != 2 {
 				t.Errorf("the change is not proven: %v", report)
 			}
-			if report := one(st.ServicePorts[7]); report.OK() {
+			if report := p.Check(&after, verify.Want{}); report.OK() {
 				t.Error("the old shares are still proven")
-			}
-			st.ServicePorts[7] = &changed
-			if report := verify.Check(rs, st, verify.Want{}); !report.OK() {
-				t.Errorf("the whole is not proven: %v", strings.TrimSpace(report.String()))
 			}
 		})
 	}

@@ -47,19 +47,10 @@ func Check(rs *Ruleset, st *state.State, want Want) *Report {
 	for _, sp := range st.ServicePorts {
 		c.servicePort(sp)
 	}
-	c.others()
-	c.unreachable()
-	return c.report
-}
-
-// CheckServicePorts proves some of the state's ServicePorts, as [Check] does, and
-// nothing else: with [Reader.Refresh], the proof of a change that touched only
-// their rules.
-func CheckServicePorts(rs *Ruleset, st *state.State, want Want, list []*state.ServicePort) *Report {
-	c := newChecker(rs, st, want)
-	for _, sp := range list {
-		c.servicePort(sp)
+	for _, o := range c.others() {
+		c.alone(o, c.free(o))
 	}
+	c.unreachable()
 	return c.report
 }
 
@@ -71,6 +62,8 @@ type checker struct {
 	// local are the addresses of endpoints on this node, by family, made when
 	// first needed.
 	local map[bool]domain
+	// unused are the ports that no ServicePort of a class has, made likewise.
+	unused map[class]domain
 	// walker is asked one question after the other; its leaves hold until the next.
 	walker walker
 }

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,27 +14,55 @@ func (w *walker) lookup(p *path, e *nfnl.Lookup) bool {
 	if s == nil {
 		return w.unknown(p, "set "+e.Set+" is missing")
 	}
-	if !s.indexed {
-		if s.bad = s.check(); s.bad == "" {
-			s.index()
-		}
-		s.indexed = true
-	}
+	s.prepare()
 	at := e.Sreg.Offset()
 	if s.bad != "" || at+int(s.KeyLen) > len(p.regs) {
 		return w.unknown(p, strings.TrimSpace("lookup: "+s.bad))
 	}
 	region := p.region(w, at, int(s.KeyLen))
+	if w.focus != nil && w.focus.set == s {
+		return w.focused(p, e, region)
+	}
 	var buf [64]byte
 	if k, ok := constants(region, buf[:]); ok {
+		w.meet(s, k)
 		return w.found(p, e, s, s.find(k))
 	}
+	w.meet(s, nil)
 	if !e.Map && s.catchAll == none {
 		if c, ok := w.member(p, s, region); ok {
 			return w.match(p, c, e.Invert)
 		}
 	}
 	return w.each(p, e, s, region)
+}
+
+// meet notes what a lookup depends on: a key alone, or the whole set. That of a
+// rule itself changes only with the rule's chain.
+func (w *walker) meet(s *set, key []byte) {
+	switch {
+	case s.Flags&nfnl.SetAnonymous != 0:
+	case key != nil && s.exactKeys():
+		w.met = append(w.met, s.mark.key(key))
+	default:
+		w.met = append(w.met, s.mark)
+	}
+}
+
+// focused goes on with the packets that look up a key of the focus, for each key
+// with its element or without one, and drops all others: their walk is as it was.
+func (w *walker) focused(p *path, e *nfnl.Lookup, region []symbol) bool {
+	s := w.focus.set
+	for _, key := range slices.Sorted(maps.Keys(w.focus.keys)) {
+		c := w.equals(p, region, []byte(key))
+		if c.reason != "" {
+			return w.unknown(p, c.reason)
+		}
+		if yes, _ := w.split(p.clone(w), c); yes != nil && w.found(yes, e, s, s.find([]byte(key))) {
+			w.push(yes)
+		}
+	}
+	return false
 }
 
 // found goes on with element i, or without one.

@@ -13,24 +13,77 @@ import (
 // maxOthers limits what is reported about packets that should be left alone.
 const maxOthers = 100
 
-// others proves that packets to anything else are left alone: other ports of our
-// addresses, other addresses, connections that somebody else translated.
-func (c *checker) others() {
+// other is a class of packets that must be left alone: to other ports of our
+// addresses, to other addresses, of connections that somebody else translated.
+type other struct {
+	what string
+	// question is all but the ports, where it leaves those of ServicePorts out:
+	// those of protocol, and of steered ones alone.
+	question
+	protocol state.Protocol
+	steered  bool
+	// met is what the last walk met.
+	met []mark
+}
+
+// others are the classes that are none of the state's.
+func (c *checker) others() (list []*other) {
 	for _, v6 := range []bool{false, true} {
 		ours, all := c.addressesOf(v6)
 		if len(c.rs.bases(Prerouting, v6))+len(c.rs.bases(Output, v6))+len(c.rs.bases(Postrouting, v6)) == 0 {
 			continue
 		}
 		for _, hook := range []Hook{Prerouting, Output} {
-			for _, g := range c.groups(false) {
-				if !ours.empty() {
-					c.alone(question{hook: hook, v6: v6, local: true, proto: g.proto, daddr: ours, dport: g.free})
-				}
-			}
-			c.alone(question{hook: hook, v6: v6, proto: full(1), daddr: all.subtract(ours), dport: full(2)})
+			list = append(list, steered(hook, v6, ours, all)...)
 		}
-		c.foreign(v6, ours, all)
+		list = append(list, replaced(v6, ours, all)...)
 	}
+	return list
+}
+
+// steered are packets that must not be translated.
+func steered(hook Hook, v6 bool, ours, all domain) (list []*other) {
+	const what = "packets that are none of the state's are steered"
+	for _, g := range groups() {
+		if !ours.empty() {
+			q := question{hook: hook, v6: v6, local: true, proto: g.numbers, daddr: ours, dport: full(2), origDaddr: ours}
+			list = append(list, &other{what: what, question: q, protocol: g.protocol})
+		}
+	}
+	elsewhere := all.subtract(ours)
+	q := question{hook: hook, v6: v6, proto: full(1), daddr: elsewhere, dport: full(2), origDaddr: elsewhere}
+	return append(list, &other{what: what, question: q})
+}
+
+// replaced are packets that must keep their source: what weft did not translate.
+func replaced(v6 bool, ours, all domain) []*other {
+	q := question{hook: Postrouting, v6: v6, proto: full(1), daddr: all, dport: full(2), origDport: full(2)}
+	plain := q
+	plain.status, plain.origDaddr = statusDNATDone, all
+	list := []*other{{what: "the source of packets that were not translated is replaced", question: plain}}
+	q.status, q.translated = statusDNAT, true
+	const what = "the source of packets that somebody else translated is replaced"
+	elsewhere := q
+	elsewhere.origDaddr = all.subtract(ours)
+	list = append(list, &other{what: what, question: elsewhere})
+	for _, g := range groups() {
+		if !ours.empty() {
+			q.proto, q.origDaddr = g.numbers, ours
+			list = append(list, &other{what: what, question: q, protocol: g.protocol, steered: true})
+		}
+	}
+	return list
+}
+
+// on is the question about some of the ports.
+func (o *other) on(ports domain) question {
+	q := o.question
+	if q.hook == Postrouting {
+		q.origDport = ports
+	} else {
+		q.dport, q.origDport = ports, ports
+	}
+	return q
 }
 
 func (c *checker) addressesOf(v6 bool) (ours, all domain) {
@@ -47,36 +100,57 @@ func (c *checker) addressesOf(v6 bool) (ours, all domain) {
 	return addresses(list...), all
 }
 
-// group is a protocol with the ports that no ServicePort of the state has.
+// group is a protocol of NodePorts, or all others together.
 type group struct {
-	proto, free domain
+	protocol state.Protocol
+	numbers  domain
 }
 
-// groups are the protocols of NodePorts, and all others together.
-func (c *checker) groups(steeredOnly bool) []group {
-	used := map[state.Protocol][]uint16{}
-	for _, sp := range c.st.ServicePorts {
-		if !steeredOnly || sp.Steered() {
-			used[sp.Protocol] = append(used[sp.Protocol], sp.NodePort)
-		}
-	}
+func groups() []group {
 	rest := full(1)
 	var list []group
 	for _, name := range []state.Protocol{state.TCP, state.UDP, state.SCTP} {
-		proto := only(small(uint64(protocolNumbers[name])))
-		rest = rest.subtract(proto)
-		list = append(list, group{proto, full(2).subtract(ports(used[name]...))})
+		number := only(small(uint64(protocolNumbers[name])))
+		rest = rest.subtract(number)
+		list = append(list, group{name, number})
 	}
-	return append(list, group{rest, full(2)})
+	return append(list, group{"", rest})
 }
 
-// alone demands that nothing happens to a class of packets.
-func (c *checker) alone(q question) {
-	q.origDaddr, q.origDport = q.daddr, q.dport
-	w := c.ask(q)
+// free are the ports of the class: those that no ServicePort has.
+func (c *checker) free(o *other) domain {
+	if o.protocol == "" {
+		return full(2)
+	}
+	k := class{o.protocol, o.steered}
+	if d, ok := c.unused[k]; ok {
+		return d
+	}
+	var used []uint16
+	for _, sp := range c.st.ServicePorts {
+		if sp.Protocol == o.protocol && (!o.steered || sp.Steered()) {
+			used = append(used, sp.NodePort)
+		}
+	}
+	if c.unused == nil {
+		c.unused = map[class]domain{}
+	}
+	c.unused[k] = full(2).subtract(ports(used...))
+	return c.unused[k]
+}
+
+// class is the ServicePorts of a protocol, or those of them that are steered.
+type class struct {
+	protocol state.Protocol
+	steered  bool
+}
+
+// alone demands that nothing happens to packets of the class.
+func (c *checker) alone(o *other, ports domain) {
+	w := c.ask(o.on(ports))
 	slices.SortStableFunc(w.leaves, func(a, b leaf) int { return a.firstPort(w).cmp(b.firstPort(w)) })
 	for i := range w.leaves {
-		if l := &w.leaves[i]; l.kind != leafThrough && !c.other(w, l, q.hook, "packets that are none of the state's are steered") {
+		if l := &w.leaves[i]; (l.kind != leafThrough || l.source.done) && !c.other(w, l, o) {
 			return
 		}
 	}
@@ -90,13 +164,13 @@ func (l *leaf) firstPort(w *walker) num {
 }
 
 // other reports a leaf that should not be; false when enough was said.
-func (c *checker) other(w *walker, l *leaf, hook Hook, what string) bool {
-	s := Subject{Hook: hook, Conditions: w.conditions(l)}.at(l.trail)
+func (c *checker) other(w *walker, l *leaf, o *other) bool {
+	s := Subject{Hook: o.hook, Conditions: w.conditions(l)}.at(l.trail)
 	s.single(w, l)
 	if l.kind == leafUnknown {
 		c.report.Unknown = append(c.report.Unknown, Doubt{s, l.reason})
 	} else {
-		c.differ(s, what, "", l.end().String())
+		c.differ(s, o.what, "", l.end().String())
 	}
 	return c.findings() < maxOthers
 }
@@ -121,36 +195,6 @@ func (s *Subject) single(w *walker, l *leaf) {
 	}
 	if n, ok := get(varDaddr); ok {
 		s.Address = w.toAddr(n)
-	}
-}
-
-// foreign demands that what weft did not translate keeps its source.
-func (c *checker) foreign(v6 bool, ours, all domain) {
-	q := question{hook: Postrouting, v6: v6, proto: full(1), daddr: all, dport: full(2)}
-	plain := q
-	plain.status, plain.origDaddr, plain.origDport = statusDNATDone, all, full(2)
-	c.keepsSource(plain, "the source of packets that were not translated is replaced")
-	q.status, q.translated = statusDNAT, true
-	elsewhere := q
-	elsewhere.origDaddr, elsewhere.origDport = all.subtract(ours), full(2)
-	const what = "the source of packets that somebody else translated is replaced"
-	c.keepsSource(elsewhere, what)
-	if ours.empty() {
-		return
-	}
-	for _, g := range c.groups(true) {
-		q.proto, q.origDaddr, q.origDport = g.proto, ours, g.free
-		c.keepsSource(q, what)
-	}
-}
-
-func (c *checker) keepsSource(q question, what string) {
-	w := c.ask(q)
-	for i := range w.leaves {
-		l := &w.leaves[i]
-		if (l.kind != leafThrough || l.source.done) && !c.other(w, l, q.hook, what) {
-			return
-		}
 	}
 }
 

@@ -120,7 +120,7 @@ func (r *Reader) attempt(ctx context.Context, tables []TableID, listen bool, rea
 	if before == after || watch == nil {
 		return before != after || errors.Is(readErr, nfnl.ErrInterrupted), readErr
 	}
-	touched, err := watch.Touched(ctx, after, func(f Family, name string) bool { return contains(tables, TableID{f, name}) })
+	touched, err := watch.Touched(ctx, after, func(f Family, name string) bool { return contains(tables, TableID{Family: f, Name: name}) })
 	if err != nil {
 		return false, errors.Join(readErr, err)
 	}
@@ -147,7 +147,7 @@ func (r *Reader) table(ctx context.Context, id TableID) (*table, error) {
 		return nil, fmt.Errorf("read chains: %w", err)
 	}
 	for _, c := range chains {
-		t.chains[c.Name] = &chain{Chain: c, table: t}
+		t.chains[c.Name] = newChain(t, c, nil)
 	}
 	sets, err := r.conn.Sets(ctx, id.Family, id.Name)
 	if err != nil {
@@ -210,148 +210,4 @@ func elements(ctx context.Context, conn *nfnl.Conn, t *table, queue <-chan *nfnl
 		list = append(list, newSet(s, elements))
 	}
 	return list, nil
-}
-
-// Touched names what a transaction changed in one table.
-type Touched struct {
-	Table TableID
-	// Chains whose rules changed, or that were added or deleted.
-	Chains []string
-	// Sets whose elements changed, or that were added or deleted. The anonymous
-	// sets of the chains' rules need not be named.
-	Sets []string
-}
-
-// Refresh brings a Ruleset up to date with what a transaction touched, and reads
-// only that. After an error the Ruleset is as it was before.
-func (r *Reader) Refresh(ctx context.Context, rs *Ruleset, touched Touched) error {
-	old := rs.find(touched.Table)
-	if old == nil {
-		return fmt.Errorf("refresh table %s: %w", touched.Table, unix.ENOENT)
-	}
-	var news update
-	var generation uint32
-	err := r.still(ctx, []TableID{touched.Table}, func(gen uint32) error {
-		generation = gen
-		var err error
-		news, err = r.touched(ctx, old, touched)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("refresh table %s: %w", touched.Table, err)
-	}
-	news.apply(old)
-	rs.order = nil
-	rs.Generation = generation
-	return nil
-}
-
-func (rs *Ruleset) find(id TableID) *table {
-	for _, t := range rs.tables {
-		if t.id() == id {
-			return t
-		}
-	}
-	return nil
-}
-
-// update holds what was read again; nil is what is gone.
-type update struct {
-	chains map[string]*chain
-	sets   map[string]*set
-}
-
-func (u update) apply(t *table) {
-	for name, c := range u.chains {
-		if old := t.chains[name]; old != nil {
-			u.forget(t, old)
-		}
-		if delete(t.chains, name); c != nil {
-			t.chains[name] = c
-		}
-	}
-	for name, s := range u.sets {
-		if delete(t.sets, name); s != nil {
-			t.sets[name] = s
-		}
-	}
-}
-
-// forget drops the anonymous sets of a chain's former rules.
-func (u update) forget(t *table, c *chain) {
-	for _, name := range lookups(c.rules) {
-		if s := t.sets[name]; s != nil && s.Flags&nfnl.SetAnonymous != 0 && u.sets[name] == nil {
-			delete(t.sets, name)
-		}
-	}
-}
-
-func lookups(rules []*nfnl.Rule) []string {
-	var names []string
-	for _, rule := range rules {
-		for _, e := range rule.Exprs {
-			if l, ok := e.(*nfnl.Lookup); ok {
-				names = append(names, l.Set)
-			}
-		}
-	}
-	return names
-}
-
-func (r *Reader) touched(ctx context.Context, t *table, touched Touched) (update, error) {
-	u := update{map[string]*chain{}, map[string]*set{}}
-	for _, name := range touched.Chains {
-		if err := r.chain(ctx, t, name, u); err != nil {
-			return u, fmt.Errorf("read chain %s: %w", name, err)
-		}
-	}
-	for _, name := range touched.Sets {
-		if err := r.set(ctx, t, name, u); err != nil {
-			return u, fmt.Errorf("read set %s: %w", name, err)
-		}
-	}
-	return u, nil
-}
-
-func (r *Reader) chain(ctx context.Context, t *table, name string, u update) error {
-	head, err := r.conn.Chain(ctx, t.Family, t.Name, name)
-	if errors.Is(err, unix.ENOENT) {
-		u.chains[name] = nil
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	rules, err := r.conn.Rules(ctx, t.Family, t.Name, name)
-	if err != nil {
-		return err
-	}
-	u.chains[name] = &chain{Chain: head, table: t, rules: rules}
-	for _, s := range lookups(rules) {
-		known := t.sets[s]
-		if u.sets[s] != nil || known != nil && known.Flags&nfnl.SetAnonymous == 0 {
-			continue
-		}
-		if err := r.set(ctx, t, s, u); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *Reader) set(ctx context.Context, t *table, name string, u update) error {
-	head, err := r.conn.Set(ctx, t.Family, t.Name, name)
-	if errors.Is(err, unix.ENOENT) {
-		u.sets[name] = nil
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	elements, err := r.conn.Elements(ctx, t.Family, t.Name, name)
-	if err != nil {
-		return err
-	}
-	u.sets[name] = newSet(head, elements)
-	return nil
 }

@@ -18,7 +18,8 @@ type set struct {
 	catchAll int
 	indexed  bool
 	// bad says why lookups in this set cannot be told.
-	bad string
+	bad  string
+	mark mark
 }
 
 // interval is the inclusive range of keys of an element.
@@ -32,18 +33,28 @@ const none = -1
 // newSet leaves expired elements out: lookups do not find them.
 func newSet(s *nfnl.Set, elements []nfnl.Element) *set {
 	live := slices.DeleteFunc(elements, func(e nfnl.Element) bool { return e.Expired() })
-	return &set{Set: s, elements: live, catchAll: none}
+	return &set{Set: s, elements: live, catchAll: none, mark: setMark(TableID{Family: s.Family, Name: s.Table}, s.Name)}
 }
+
+// exactKeys reports whether a key is found by itself alone, not by an interval
+// that it is in.
+func (s *set) exactKeys() bool { return s.Flags&nfnl.SetInterval == 0 }
 
 // ranged reports whether each element has both ends of a range for each field.
 func (s *set) ranged() bool { return len(s.Fields) > 1 && s.Flags&nfnl.SetInterval != 0 }
 
-// index builds what lookups need, once.
-func (s *set) index() {
+// prepare builds what lookups need, once.
+func (s *set) prepare() {
 	if s.indexed {
 		return
 	}
 	s.indexed = true
+	if s.bad = s.check(); s.bad == "" {
+		s.index()
+	}
+}
+
+func (s *set) index() {
 	if s.Flags&nfnl.SetInterval != 0 && !s.ranged() {
 		s.indexIntervals()
 		return
@@ -103,6 +114,57 @@ func compareEnds(a, b *nfnl.Element) int {
 		return -1
 	}
 	return 1
+}
+
+// at is the index of the element with the key, or none.
+func (s *set) at(key string) int {
+	s.prepare()
+	if s.exact != nil {
+		if i, ok := s.exact[key]; ok {
+			return i
+		}
+		return none
+	}
+	return slices.IndexFunc(s.elements, func(e nfnl.Element) bool { return !e.CatchAll && string(e.Key) == key })
+}
+
+// replace makes the set hold the element under the key, or none if e is nil. The
+// set must have exact keys.
+func (s *set) replace(key string, e *nfnl.Element) {
+	at := s.at(key)
+	switch {
+	case e == nil || e.Expired():
+		if at != none {
+			s.remove(at)
+		}
+	case at != none:
+		s.elements[at] = *e
+	default:
+		s.elements = append(s.elements, *e)
+		if s.exact != nil {
+			s.exact[key] = len(s.elements) - 1
+		}
+	}
+	if s.bad != "" || e != nil && s.checkElement(e) != "" {
+		s.indexed, s.exact, s.catchAll = false, nil, none // what was bad may be gone
+	}
+}
+
+// remove puts the last element into the place of the one that goes.
+func (s *set) remove(at int) {
+	last := len(s.elements) - 1
+	if s.exact != nil {
+		delete(s.exact, string(s.elements[at].Key))
+		switch moved := &s.elements[last]; {
+		case at == last:
+		case moved.CatchAll:
+			s.catchAll = at
+		default:
+			s.exact[string(moved.Key)] = at
+		}
+	}
+	s.elements[at], s.elements[last] = s.elements[last], nfnl.Element{}
+	s.elements = s.elements[:last]
 }
 
 // find looks a constant key up.
@@ -167,19 +229,22 @@ func (s *set) check() string {
 		return "set " + s.Name + ": key length"
 	}
 	for i := range s.elements {
-		e := &s.elements[i]
-		switch {
-		case e.Unknown != "":
-			return e.Unknown
-		case e.CatchAll:
-		case len(e.Key) != int(s.KeyLen) || e.KeyEnd != nil && len(e.KeyEnd) != int(s.KeyLen):
-			return "set " + s.Name + ": length of an element's key"
-		}
-		if why := s.checkData(e); why != "" {
+		if why := s.checkElement(&s.elements[i]); why != "" {
 			return why
 		}
 	}
 	return ""
+}
+
+func (s *set) checkElement(e *nfnl.Element) string {
+	switch {
+	case e.Unknown != "":
+		return e.Unknown
+	case e.CatchAll:
+	case len(e.Key) != int(s.KeyLen) || e.KeyEnd != nil && len(e.KeyEnd) != int(s.KeyLen):
+		return "set " + s.Name + ": length of an element's key"
+	}
+	return s.checkData(e)
 }
 
 func (s *set) checkData(e *nfnl.Element) string {

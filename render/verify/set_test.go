@@ -14,7 +14,7 @@ func TestExpiredElementsAreAbsent(t *testing.T) {
 		{Key: []byte{0, 2}, Timeout: 1000, HasExpiration: true, Expiration: 1},
 		{Key: []byte{0, 3}},
 	})
-	s.index()
+	s.prepare()
 	for key, found := range map[byte]bool{1: false, 2: true, 3: true, 4: false} {
 		if got := s.find([]byte{0, key}) != none; got != found {
 			t.Errorf("element %d found = %v, want %v", key, got, found)

@@ -38,13 +38,10 @@ const (
 )
 
 // TableID names a table.
-type TableID struct {
-	Family Family
-	Name   string
-}
+type TableID = nfnl.TableID
 
-// String is the table as nft names it: family and name.
-func (t TableID) String() string { return t.Family.String() + " " + t.Name }
+// Touched is what transactions changed, by table.
+type Touched = map[TableID]*nfnl.Touched
 
 // Hook is a netfilter hook (NF_INET_*).
 type Hook uint32
@@ -93,9 +90,14 @@ type chain struct {
 	nfnl.Chain
 	table *table
 	rules []*nfnl.Rule
+	mark  mark
 }
 
-func (t *table) id() TableID { return TableID{t.Family, t.Name} }
+func newChain(t *table, head nfnl.Chain, rules []*nfnl.Rule) *chain {
+	return &chain{Chain: head, table: t, rules: rules, mark: chainMark(t.id(), head.Name)}
+}
+
+func (t *table) id() TableID { return TableID{Family: t.Family, Name: t.Name} }
 func (c *chain) id() TableID { return c.table.id() }
 
 // Priorities of the nat dispatcher: all nat chains of a hook run inside it, in

@@ -68,6 +68,18 @@ type walker struct {
 	limit     int
 	gaveUp    int
 	leaves    []leaf
+
+	// met is what the walks came to since it was taken last.
+	met []mark
+	// focus leaves out the packets that do not look one of its keys up; nil is none.
+	focus *focus
+}
+
+// takeMet gives what was met and begins anew.
+func (w *walker) takeMet() []mark {
+	met := w.met
+	w.met = w.met[:0]
+	return met
 }
 
 // hashed is a hash that was already computed on the way: the same hash of the
@@ -135,6 +147,7 @@ func (w *walker) enter(p *path, i int) {
 		return
 	}
 	p.base, p.chain, p.rule, p.expr, p.stack = i, w.bases[i], 0, 0, p.stack[:0]
+	w.met = append(w.met, p.chain.mark)
 	for k := range p.regs {
 		p.regs[k] = symbol{variable: undefined}
 	}
@@ -227,6 +240,7 @@ func (w *walker) jump(p *path, v *nfnl.Verdict) bool {
 		p.stack = append(p.stack, frame{p.chain, p.rule + 1})
 	}
 	p.chain, p.rule, p.expr = to, 0, 0
+	w.met = append(w.met, to.mark)
 	return true
 }
 

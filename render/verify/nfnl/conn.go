@@ -286,11 +286,15 @@ func (c *Conn) deadline(ctx context.Context) error {
 }
 
 // attribute encodes a string attribute.
-func attribute(typ uint16, s string) []byte {
-	n := attrHeader + len(s) + 1
+func attribute(typ uint16, s string) []byte { return encode(typ, append([]byte(s), 0)) }
+
+func nested(typ uint16, content []byte) []byte { return encode(typ|unix.NLA_F_NESTED, content) }
+
+func encode(typ uint16, content []byte) []byte {
+	n := attrHeader + len(content)
 	b := make([]byte, (n+3)&^3)
 	binary.NativeEndian.PutUint16(b, uint16(n))
 	binary.NativeEndian.PutUint16(b[2:], typ)
-	copy(b[attrHeader:], s)
+	copy(b[attrHeader:], content)
 	return b
 }

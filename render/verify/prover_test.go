@@ -1,0 +1,195 @@
+package verify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"weft/examples/lab"
+	"weft/examples/lab/labtest"
+	"weft/render/nft"
+	"weft/render/verify"
+	"weft/state"
+)
+
+// scene is a kernel that holds the rules of a state, a subscription that hears of
+// every change, and a prover that follows.
+type scene struct {
+	t      *testing.T
+	ns     *lab.Namespace
+	shape  shape
+	events chan nft.Event
+	sub    *nft.Subscription
+	p      *verify.Prover
+	st     *state.State
+	random *rand.Rand
+}
+
+func newScene(t *testing.T, s shape, servicePorts int) *scene {
+	t.Helper()
+	sc := &scene{t: t, ns: labtest.Scratch(t), shape: s, events: make(chan nft.Event, 100), st: cluster(servicePorts), random: rand.New(rand.NewPCG(1, 2))}
+	err := sc.ns.Do(func() (err error) {
+		sc.sub, err = nft.Subscribe("weft", nil)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- sc.sub.Run(context.Background(), func(e nft.Event) { sc.events <- e }) }()
+	t.Cleanup(func() {
+		_ = sc.sub.Close()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	sc.reload()
+	sc.p = prover(t, sc.ns, sc.st)
+	return sc
+}
+
+func (sc *scene) reload() {
+	sc.t.Helper()
+	load(sc.t, sc.ns, "table ip weft\ndelete table ip weft\n"+ruleset(sc.st, sc.shape, verify.MasqueradeAll))
+}
+
+// follow brings the prover up to date, as far as it can by what was touched.
+func (sc *scene) follow() {
+	sc.t.Helper()
+	gen, err := sc.p.Latest(context.Background())
+	if err == nil {
+		err = sc.sub.Heard(context.Background(), gen)
+	}
+	if err != nil {
+		sc.t.Fatal(err)
+	}
+	for len(sc.events) > 0 {
+		e := <-sc.events
+		if _, err := sc.p.Refresh(context.Background(), e.Touched); errors.Is(err, verify.ErrWhole) {
+			err = sc.p.Read(context.Background())
+			if err != nil {
+				sc.t.Fatal(err)
+			}
+		} else if err != nil {
+			sc.t.Fatal(err)
+		}
+	}
+}
+
+// changed is the state with other shares for one ServicePort.
+func (sc *scene) changed(i int) *state.State {
+	st := *sc.st
+	st.ServicePorts = slices.Clone(st.ServicePorts)
+	sp := *st.ServicePorts[i]
+	sp.Endpoints = slices.Clone(sp.Endpoints)
+	sp.Endpoints[0].Share, sp.Endpoints[9].Share = sp.Endpoints[9].Share, sp.Endpoints[0].Share
+	st.ServicePorts[i] = &sp
+	return &st
+}
+
+func (sc *scene) chain(i int) string {
+	sp := sc.st.ServicePorts[i]
+	return fmt.Sprintf("flush chain ip weft svc-%[1]d\ntable ip weft {\n\tchain svc-%[1]d {\n%[2]s\t}\n}\n", i, sc.shape("ip", sp, sp.Endpoints))
+}
+
+// TestProverAgrees makes good and bad changes of every kind at random: what the
+// prover says after it looked at what was touched is what a reading of everything
+// says.
+func TestProverAgrees(t *testing.T) {
+	for name, s := range map[string]shape{"inline": inline, "cascade": cascade} {
+		t.Run(name, func(t *testing.T) {
+			sc := newScene(t, s, 12)
+			bad := 0
+			for step := range 120 {
+				i := sc.random.IntN(12)
+				what := sc.change(i)
+				sc.follow()
+				report := sc.p.Check(sc.st, verify.Want{})
+				whole := verify.Check(read(t, sc.ns), sc.st, verify.Want{})
+				if report.OK() != whole.OK() {
+					t.Fatalf("step %d, %s of %d: the prover says\n%s\nand everything says\n%s", step, what, i, report, whole)
+				}
+				if !whole.OK() {
+					bad++
+					sc.reload()
+				}
+			}
+			if bad < 20 || bad > 100 {
+				t.Errorf("%d of 120 changes were bad: the test proves little", bad)
+			}
+		})
+	}
+}
+
+// change makes one change, of the kernel or of what is wanted or of both.
+func (sc *scene) change(i int) string {
+	sc.t.Helper()
+	sp := sc.st.ServicePorts[i]
+	element := fmt.Sprintf("element ip weft service-nodeports { tcp . %d", sp.NodePort)
+	port := fmt.Sprintf("element ip weft tcp-nodeports { %d }\n", sp.NodePort)
+	type step struct {
+		what string
+		make func() string
+	}
+	steps := []step{
+		{"good shares", func() string { sc.st = sc.changed(i); return sc.chain(i) }},
+		{"shares that are not loaded", func() string { sc.st = sc.changed(i); return "" }},
+		{"the same rules again", func() string { return sc.chain(i) }},
+		{"no rules", func() string { return fmt.Sprintf("flush chain ip weft svc-%d\n", i) }},
+		{"skipped", func() string {
+			st := *sc.st
+			st.ServicePorts = slices.Clone(st.ServicePorts)
+			skipped := *sp
+			skipped.Skipped = "why not"
+			st.ServicePorts[i] = &skipped
+			sc.st = &st
+			if !sp.Steered() {
+				return ""
+			}
+			return fmt.Sprintf("delete %s }\ndelete %sflush chain ip weft svc-%d\ndelete chain ip weft svc-%d\n", element, port, i, i)
+		}},
+		{"deleted from the state alone", func() string {
+			st := *sc.st
+			st.ServicePorts = slices.Delete(slices.Clone(st.ServicePorts), i, i+1)
+			old := sc.st
+			sc.st = &st
+			sc.follow()
+			if sc.p.Check(sc.st, verify.Want{}).OK() && old.ServicePorts[i].Steered() {
+				sc.t.Error("a ServicePort that is gone has rules, and all is proven")
+			}
+			sc.st = old
+			return ""
+		}},
+		{"masquerade gone", func() string { return "delete " + port }},
+		{"element gone", func() string { return "delete " + element + " }\n" }},
+		{"element elsewhere", func() string {
+			return fmt.Sprintf("delete %[1]s }\nadd %[1]s : goto svc-%[2]d }\n", element, (i+1)%12)
+		}},
+		{"extra element", func() string {
+			return fmt.Sprintf("add element ip weft service-nodeports { tcp . %d : goto svc-%d }\n", 31000+i, i)
+		}},
+		{"extra masquerade", func() string { return fmt.Sprintf("add element ip weft tcp-nodeports { %d }\n", 31000+i) }},
+		{"chain of nobody", func() string { return "add chain ip weft stray\n" }},
+		{"chain for other ports", func() string { return fmt.Sprintf("add rule ip weft services tcp dport %d drop\n", 31000+i) }},
+		{"counter before everything", func() string { return "insert rule ip weft services counter\n" }},
+		{"base chain", func() string {
+			return fmt.Sprintf("add chain ip weft gate { type filter hook prerouting priority -300 ; policy accept ; }\nadd rule ip weft gate tcp dport %d drop\n", sp.NodePort)
+		}},
+		{"rule for some sources", func() string {
+			return fmt.Sprintf("insert rule ip weft svc-%d ip saddr 192.0.2.0/24 accept\n", i)
+		}},
+		{"address gone", func() string { return "delete element ip weft nodeport-ips { 10.34.4.141 }\n" }},
+		{"address added", func() string { return "add element ip weft nodeport-ips { 10.34.4.142 }\n" }},
+		{"another table", func() string { return "add table ip6 weft\ndelete table ip6 weft\n" }},
+	}
+	s := steps[sc.random.IntN(len(steps))]
+	text := s.make()
+	if text != "" && sc.ns.Load(text) != nil && !strings.Contains(text, "add chain") {
+		return s.what + ", which the kernel refuses" // of what was skipped before
+	}
+	return s.what
+}
