@@ -1,0 +1,96 @@
+package weight
+
+import (
+	"time"
+
+	"weft/state"
+)
+
+// Config is what a user may choose. [Default] has the values that were chosen in
+// a simulation; see examples/simulate.
+type Config struct {
+	// Policy is that of ServicePorts that name none.
+	Policy state.Policy
+	// RequestTime is the time that a typical request takes apart from the way
+	// there, above 0: a difference of the way is judged beside it.
+	RequestTime time.Duration
+	// Knee is the CPU use, above 0 and up to 1, below which all nodes are alike.
+	Knee float64
+	// Floor is the least part of its base share that a reachable node gets, 0 to
+	// 1. At 1 all policies are the policy static.
+	Floor float64
+	// Ceiling is the greatest multiple of its base share that a node gets, at
+	// least 1.
+	Ceiling float64
+	// Hysteresis is the part of the traffic, 0 to 1, that a new target must move
+	// to be worth another rule.
+	Hysteresis float64
+	// StepLimit is the part of the traffic, 0 to 1, that moves in ten seconds at
+	// most, apart from what a cut moves.
+	StepLimit float64
+	// SlowStart is how long a new endpoint gets less than its weight; 0 is never.
+	SlowStart time.Duration
+	// Guard is whether connections that stay open for long cut a node's share.
+	Guard bool
+}
+
+// Default is the Config that needs no choice.
+func Default() Config {
+	return Config{
+		Policy: state.PolicyLatencyCPU, RequestTime: 5 * time.Millisecond, Knee: 0.5, Floor: 0.1, Ceiling: 1e6,
+		Hysteresis: 0.02, StepLimit: 0.1, SlowStart: 30 * time.Second, Guard: true,
+	}
+}
+
+// sound is the Config with the nearest values that make sense.
+func (c Config) sound() Config {
+	if !c.Policy.Known() {
+		c.Policy = state.PolicyLatencyCPU
+	}
+	c.RequestTime = max(c.RequestTime, time.Microsecond)
+	c.Knee = within(c.Knee, 0.01, 1)
+	c.Floor = within(c.Floor, 0, 1)
+	c.Ceiling = within(c.Ceiling, 1, 1e6)
+	c.Hysteresis = within(c.Hysteresis, 0, 1)
+	c.StepLimit = within(c.StepLimit, 0, 1)
+	return c
+}
+
+// within takes NaN for the least.
+func within(v, least, most float64) float64 {
+	if !(v >= least) {
+		return least
+	}
+	return min(v, most)
+}
+
+// What is not for users to choose: these belong together.
+const (
+	peerTick      = 5 * time.Second  // of the slow loop, where CPU use comes from peers
+	slowTick      = 10 * time.Second // and where it does not
+	jitter        = 0.1              // of a tick, either way
+	guardTick     = time.Second
+	matureRounds  = 3 // of probing, before a latency counts
+	matureAge     = 10 * time.Second
+	matureSamples = 2               // of CPU use, before it counts
+	latencyExpiry = 5 * time.Minute // probers take stale ones back themselves
+	cpuExpiry     = time.Minute
+	grace         = time.Minute // after a start, for the first measurements to come
+	maxClockSkew  = time.Minute
+	memory        = 10 * time.Minute   // of what is gone, and of a state file
+	trimLimit     = 1.3862943611198906 // ln 4
+	leak          = 0.0005             // of a trim, for each second: old errors are forgotten in half an hour
+	stableProduct = 0.8                // of gain and delay
+	maxInterval   = 30 * time.Second   // between two samples: what a longer silence meant nobody knows
+	saturated     = 0.95               // CPU use that does not say any more how much too much it is
+	relaxed       = 0.90
+	nearby        = 0.001 // seconds of latency that policy local overlooks
+	far           = 0.02  // the factor of a node that policy local avoids
+	leastRamp     = 0.1   // of a new endpoint's weight
+	noDistance    = 0.002 // of two lists of shares that are the same to a reader
+)
+
+const (
+	sourcePeer = "peer"
+	sourceHTTP = "http"
+)

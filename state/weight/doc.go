@@ -1,0 +1,30 @@
+// Package weight turns what was measured into shares: for each ServicePort, how
+// much of the new connections each endpoint should get.
+//
+// An [Engine] is a function of its inputs and of what it did before: it asks
+// nobody and has no clock. It works in two loops of different speed.
+//
+// The slow loop ([Engine.Step] every 5 to 10 seconds) makes a target of factors
+// that multiply: the base weight of a node's endpoints; a latency factor,
+// (s0 + least)/(s0 + latency), where s0 is the time that a request takes anyway,
+// so that a millisecond more on the way counts for what it is; and a trim. The
+// trim is the integral of how much hotter a node is than the others, on a
+// logarithmic scale, and acts only above a knee: CPU use of a few percent is
+// noise, and CPU use that is tens of seconds old must be followed slowly, or all
+// agents swing together. Shares then go towards the target, not further in one
+// step than a limit, and not at all while the target is near enough.
+//
+// The fast loop, every second, is the guard: it looks at how long connections
+// stay open on each node and cuts the share of one that stands out, within a
+// second or two. It never gives a node more than the slow loop does, and what it
+// cuts for long the trim learns.
+//
+// Nothing here has a cliff: a node that is not measured gets the median of the
+// others, most nodes not measured means that nobody is judged, and every
+// reachable endpoint keeps a floor. Numbers that are none (NaN, infinities,
+// negative ones) count as not measured.
+//
+// Shares are kept as factors of the base weights, and not as such. So a pod that
+// comes or goes changes the shares of the others in proportion, at once, without
+// a target being looked for anew.
+package weight

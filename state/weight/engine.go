@@ -1,0 +1,188 @@
+package weight
+
+import (
+	"hash/fnv"
+	"math/rand/v2"
+	"time"
+
+	"weft/state"
+)
+
+// Engine makes shares of measurements, again and again. It is not for concurrent
+// use. Make one with [New].
+type Engine struct {
+	config   Config
+	nodes    map[string]*node
+	services map[key]*service
+	random   *rand.Rand
+	begun    time.Time // the first step
+	last     time.Time // step of the slow loop
+	next     time.Time
+	doubt    bool // most nodes do not answer, which is not believed
+	turned   bool // a node went out or came back in this step
+}
+
+// key names a ServicePort.
+type key struct {
+	namespace, name, port string
+	protocol              state.Protocol
+}
+
+// New is an engine for the node with the given name. The name is the seed of the
+// phase and jitter of its loops, so that agents do not move together.
+func New(c Config, name string) *Engine {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name)) // never fails
+	return &Engine{
+		config: c.sound(), nodes: map[string]*node{}, services: map[key]*service{},
+		random: rand.New(rand.NewPCG(h.Sum64(), 0)),
+	}
+}
+
+// SetConfig is for a configuration that was read again. Shares go from where they
+// are to where it sends them, as fast as a step may go.
+func (e *Engine) SetConfig(c Config) { e.config = c.sound() }
+
+// Inputs are what a step goes by.
+type Inputs struct {
+	// State is what was gathered, with what was measured in its nodes.
+	State *state.State
+	// Before is what the state file held when the agent started; nil for
+	// nothing. The first step takes shares, trims and cuts over from it, if it is
+	// young enough. Later ones do not look at it.
+	Before *state.State
+	// Connections are nil where they cannot be seen.
+	Connections *Connections
+}
+
+// Step is the state with the shares that are due now, and when to come again.
+// What did not change has the pointers of the step before.
+func (e *Engine) Step(now time.Time, in Inputs) (*state.State, time.Duration) {
+	next := *in.State
+	next.Nodes = sane(in.State.Nodes)
+	e.observe(next.Nodes, now)
+	if e.begun.IsZero() {
+		e.begin(in.Before, now)
+	}
+	slow := e.isDue(now)
+	next.ServicePorts = make([]*state.ServicePort, len(in.State.ServicePorts))
+	for i, p := range in.State.ServicePorts {
+		if next.ServicePorts[i] = p; p.Steered() {
+			next.ServicePorts[i] = e.step(p, in.Connections, now, slow)
+		}
+	}
+	if slow {
+		e.last = now
+		e.forget(now)
+	}
+	wait := max(0, e.next.Sub(now))
+	if in.Connections != nil {
+		wait = min(wait, guardTick)
+	}
+	return &next, wait
+}
+
+// begin puts the first run of the slow loop anywhere in its tick.
+func (e *Engine) begin(before *state.State, now time.Time) {
+	e.begun, e.last = now, now
+	e.next = now.Add(time.Duration(e.random.Float64() * float64(e.tick())))
+	e.restore(before, now)
+}
+
+// isDue reports whether the slow loop should run, and when it should the next
+// time: every tick is a little longer or shorter.
+func (e *Engine) isDue(now time.Time) bool {
+	if now.Before(e.next) && e.next.Sub(now) <= 2*slowTick { // else the clock went back
+		return false
+	}
+	e.next = now.Add(time.Duration((1 - jitter + 2*jitter*e.random.Float64()) * float64(e.tick())))
+	return true
+}
+
+// tick is shorter where CPU use is fresh.
+func (e *Engine) tick() time.Duration {
+	peers, all := 0, 0
+	for _, n := range e.nodes {
+		if n.cpu.fresh {
+			all++
+			if n.cpu.peer {
+				peers++
+			}
+		}
+	}
+	return paceOf(2*peers > all).tick
+}
+
+// forget drops what has been gone for long.
+func (e *Engine) forget(now time.Time) {
+	for name, n := range e.nodes {
+		if now.Sub(n.seen) > memory {
+			delete(e.nodes, name)
+		}
+	}
+	for k, s := range e.services {
+		s.forget(now)
+		if now.Sub(s.seen) > memory {
+			delete(e.services, k)
+		}
+	}
+}
+
+// step is one ServicePort with its shares.
+func (e *Engine) step(p *state.ServicePort, c *Connections, now time.Time, slow bool) *state.ServicePort {
+	s := e.service(p)
+	policy := e.policyOf(p)
+	news := s.gathered != p || s.policy != policy
+	s.policy, s.seen = policy, now
+	if s.gathered != p {
+		s.gather(p, now)
+	}
+	moved := false
+	if (news || slow || e.turned) && s.rebase(e, now) {
+		s.rebound(e.config)
+		moved = true
+	}
+	if slow {
+		moved = s.move(e, now) || moved
+	}
+	looked := s.stepGuard(e.connectionsFor(s, c), e.config.RequestTime.Seconds(), now)
+	moved = s.apply(e.config, moved) || moved
+	if news || moved || slow || looked {
+		s.publish(e.config, news || moved)
+	}
+	return s.published
+}
+
+func (e *Engine) service(p *state.ServicePort) *service {
+	k := key{p.Namespace, p.Name, p.Port, p.Protocol}
+	s := e.services[k]
+	if s == nil {
+		s = &service{gone: map[group]*member{}}
+		e.services[k] = s
+	}
+	return s
+}
+
+func (e *Engine) policyOf(p *state.ServicePort) state.Policy {
+	if p.Policy != "" {
+		return p.Policy
+	}
+	return e.config.Policy
+}
+
+// connectionsFor leaves out what the guard must not judge: a policy that does not
+// look at load, and UDP, whose connections end when nobody speaks any more.
+func (e *Engine) connectionsFor(s *service, c *Connections) *Connections {
+	if !e.config.Guard || !usesLoad(s.policy) || s.gathered.Protocol != state.TCP {
+		return nil
+	}
+	return c
+}
+
+func usesLatency(p state.Policy) bool {
+	return p == state.PolicyLatency || p == state.PolicyLatencyCPU || p == state.PolicyLocal
+}
+
+func usesLoad(p state.Policy) bool {
+	return p == state.PolicyCPU || p == state.PolicyLatencyCPU || p == state.PolicyLocal
+}

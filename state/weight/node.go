@@ -1,0 +1,227 @@
+package weight
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"weft/state"
+)
+
+// node is what is known of a node, from all that was measured about it.
+type node struct {
+	latency latency
+	cpu     cpu
+	// out is whether the node does not answer, and that counts.
+	out bool
+	// returned is when the node last answered again; zero if it always did.
+	returned time.Time
+	seen     time.Time
+}
+
+// latency follows the estimates of a prober. They are smooth already.
+type latency struct {
+	seconds  float64
+	http     bool
+	measured time.Time // of the newest
+	first    time.Time // when the first of an unbroken row was seen
+	rounds   int       // in that row
+}
+
+// observe takes in a measurement; nil is none.
+func (l *latency) observe(m *state.Latency, now time.Time) {
+	if m == nil || !isFresh(m.Measured, now, latencyExpiry) {
+		*l = latency{}
+		return
+	}
+	if l.rounds == 0 {
+		l.first = now
+	}
+	if !m.Measured.Equal(l.measured) {
+		l.rounds++
+	}
+	l.seconds, l.http, l.measured = m.Seconds, m.Source == sourceHTTP, m.Measured
+}
+
+// value is the latency if it may be judged by.
+func (l *latency) value(now time.Time) float64 {
+	if l.rounds < matureRounds || now.Sub(l.first) < matureAge {
+		return unknown
+	}
+	return l.seconds
+}
+
+// isYoung reports whether there will be a value soon: the first rounds may have
+// met a cold cache, and just after a start there may be none yet.
+func (l *latency) isYoung(now, begun time.Time) bool {
+	if l.rounds == 0 {
+		return now.Sub(begun) < grace
+	}
+	return !isKnown(l.value(now))
+}
+
+// isFresh reports whether a measurement is at most as old as expiry. One from the
+// future is as fresh as one from now, as long as it may be only a clock that is a
+// little ahead.
+func isFresh(measured, now time.Time, expiry time.Duration) bool {
+	age := now.Sub(measured)
+	return age <= expiry && age >= -maxClockSkew
+}
+
+// cpu smooths the CPU use of a node.
+type cpu struct {
+	busy    float64 // smoothed, 0 to 1
+	last    float64 // the newest sample
+	sampled time.Time
+	samples int
+	spacing float64 // seconds from one sample to the next, smoothed
+	peer    bool
+	fresh   bool
+}
+
+// observe takes in a sample; nil is none. Only one with another time is new: a
+// poll that finds the same again has learnt nothing.
+func (c *cpu) observe(m *state.CPU, now time.Time) {
+	c.fresh = false
+	if m == nil || !isFresh(m.Measured, now, cpuExpiry) {
+		return
+	}
+	x := m.Ratio
+	switch since := m.Measured.Sub(c.sampled); {
+	case c.samples == 0 || since.Abs() > cpuExpiry:
+		*c = cpu{busy: x, sampled: m.Measured, samples: 1}
+	case since != 0:
+		c.sampled = m.Measured
+		c.samples++
+		c.smooth(x, since.Abs().Seconds(), paceOf(m.Source == sourcePeer))
+	}
+	c.last, c.peer, c.fresh = x, m.Source == sourcePeer, true
+}
+
+func (c *cpu) smooth(x, since float64, p pace) {
+	c.busy += (1 - math.Exp(-since/p.smoothing.Seconds())) * (x - c.busy)
+	if c.spacing == 0 {
+		c.spacing = since
+	}
+	c.spacing += 0.3 * (since - c.spacing)
+}
+
+// isUsable reports whether the node may be judged by its CPU.
+func (c *cpu) isUsable() bool { return c.fresh && c.samples >= matureSamples }
+
+// pace is how fast a trim may follow CPU use.
+type pace struct {
+	smoothing time.Duration
+	tick      time.Duration // of the slow loop
+	gain      float64       // of the trim, for each second and unit of logarithm
+	overload  float64       // of the trim of a node that is saturated, for each second
+}
+
+func paceOf(peer bool) pace {
+	if peer {
+		return pace{smoothing: 5 * time.Second, tick: peerTick, gain: 0.03, overload: 0.03}
+	}
+	return pace{smoothing: 15 * time.Second, tick: slowTick, gain: 0.015, overload: 0.01}
+}
+
+// gain is how far the trim goes for each second and unit of logarithm. The older
+// samples are when they come, the slower they must be followed: the product of
+// the gain and the whole delay stays below 0.8, and a simulation with 2.5 swung.
+func (c *cpu) gain() float64 {
+	p := paceOf(c.peer)
+	delay := 2*c.spacing + p.smoothing.Seconds() + p.tick.Seconds()
+	return min(p.gain, stableProduct/delay)
+}
+
+// overload is the same for what a saturated node loses.
+func (c *cpu) overload() float64 { return paceOf(c.peer).overload }
+
+// observe takes in what was measured, and decides which nodes are out.
+func (e *Engine) observe(nodes []state.Node, now time.Time) {
+	out, asked := 0, 0
+	for i := range nodes {
+		n := &nodes[i]
+		e.node(n.Name, now).observe(n, now)
+		if !n.Unreachable.IsZero() {
+			out++
+		}
+		if !n.Unreachable.IsZero() || n.Latency != nil {
+			asked++
+		}
+	}
+	// Where most do not answer, it is rather this node that cannot ask.
+	e.doubt = 2*out > asked
+	e.turned = false
+	for i := range nodes {
+		n := e.nodes[nodes[i].Name]
+		e.turned = n.turn(!nodes[i].Unreachable.IsZero(), e.doubt, now) || e.turned
+	}
+}
+
+func (e *Engine) node(name string, now time.Time) *node {
+	n := e.nodes[name]
+	if n == nil {
+		n = &node{}
+		e.nodes[name] = n
+	}
+	n.seen = now
+	return n
+}
+
+func (n *node) observe(m *state.Node, now time.Time) {
+	n.cpu.observe(m.CPU, now)
+	if m.Unreachable.IsZero() {
+		n.latency.observe(m.Latency, now)
+	} else {
+		n.latency = latency{}
+	}
+}
+
+// turn notes whether the node is out, and reports whether that is new.
+func (n *node) turn(unreachable, doubt bool, now time.Time) bool {
+	out := unreachable && !doubt
+	if n.out == out {
+		return false
+	}
+	if n.out = out; !unreachable {
+		n.returned = now
+	}
+	return true
+}
+
+// sane are the nodes without the measurements that are none: one wrong number
+// from outside must neither steer nor keep the state from being written.
+func sane(nodes []state.Node) []state.Node {
+	cleaned := false
+	for i := range nodes {
+		l, c := saneLatency(nodes[i].Latency), saneCPU(nodes[i].CPU)
+		if l == nodes[i].Latency && c == nodes[i].CPU {
+			continue
+		}
+		if !cleaned {
+			nodes, cleaned = slices.Clone(nodes), true
+		}
+		nodes[i].Latency, nodes[i].CPU = l, c
+	}
+	return nodes
+}
+
+func saneLatency(l *state.Latency) *state.Latency {
+	if l == nil || !(l.Seconds > 0) || math.IsInf(l.Seconds, 0) {
+		return nil
+	}
+	return l
+}
+
+// saneCPU allows for a rate that was a little above 1, as rates of counters are.
+func saneCPU(c *state.CPU) *state.CPU {
+	switch {
+	case c == nil || !(c.Ratio >= 0 && c.Ratio <= 1.05):
+		return nil
+	case c.Ratio > 1:
+		full := *c
+		full.Ratio = 1
+		return &full
+	}
+	return c
+}

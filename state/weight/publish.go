@@ -1,0 +1,145 @@
+package weight
+
+import (
+	"math"
+	"slices"
+
+	"weft/state"
+)
+
+// held is why the shares are not the targets.
+type held struct {
+	hysteresis bool
+	step       bool // the shares are under way
+	blackout   bool
+	stale      bool
+	doubt      bool // too few nodes are known, or too many out
+	slowStart  bool
+	alone      bool // all nodes of the ServicePort are out
+}
+
+func (h *held) reasons() []state.Hold {
+	var reasons []state.Hold
+	for _, r := range [...]struct {
+		holds bool
+		hold  state.Hold
+	}{
+		{h.blackout, state.HoldBlackout},
+		{h.hysteresis, state.HoldHysteresis},
+		{h.doubt || h.alone, state.HoldPanic},
+		{h.slowStart, state.HoldSlowStart},
+		{h.stale, state.HoldStale},
+		{h.step, state.HoldStep},
+	} {
+		if r.holds {
+			reasons = append(reasons, r.hold)
+		}
+	}
+	return reasons
+}
+
+// publish makes a ServicePort of what is known. If the shares are the same it
+// does so only for factors that look different to a reader, since every pointer
+// that is new is work for all who come after.
+func (s *service) publish(c Config, must bool) {
+	s.retarget(c)
+	factors, held := s.factors(), s.held.reasons()
+	if !must && s.published != nil && slices.Equal(held, s.published.Held) &&
+		slices.EqualFunc(factors, s.published.Factors, looksSame) {
+		return
+	}
+	p := *s.gathered
+	p.Policy, p.Held, p.Factors = s.policy, held, factors
+	p.Endpoints = s.endpointsWithShares()
+	s.published = &p
+}
+
+// retarget makes the shares that nothing would hold back.
+func (s *service) retarget(c Config) {
+	if len(s.live) == 0 {
+		return
+	}
+	target := s.shares(func(m *member) float64 { return m.latencyFactor() * math.Exp(m.trim+m.conns.cut) })
+	s.bound(target, c)
+	for i, m := range s.live {
+		m.target = target[i]
+	}
+}
+
+// latencyFactor is 1 before there was any judgement.
+func (m *member) latencyFactor() float64 {
+	if m.latency > 0 {
+		return m.latency
+	}
+	return 1
+}
+
+func (s *service) factors() []state.Factor {
+	factors := make([]state.Factor, len(s.members))
+	for i, m := range s.members {
+		factors[i] = state.Factor{Node: m.group.node, Address: m.address}
+	}
+	shares := s.shares(factorOf)
+	for i, m := range s.live {
+		f := &factors[slices.Index(s.members, m)]
+		f.Target, f.Share = digits(m.target), digits(shares[i])
+		if usesLatency(s.policy) && m.latency > 0 {
+			f.Latency = figure(m.latency)
+		}
+		if usesLoad(s.policy) {
+			f.Trim = figure(math.Exp(m.trim))
+		}
+		if s.guard.ticks > 0 || m.conns.cut < 0 {
+			f.Guard = figure(math.Exp(m.conns.cut))
+		}
+	}
+	return factors
+}
+
+// digits rounds to what a reader can use.
+func digits(v float64) float64 { return math.Round(v*1e4) / 1e4 }
+
+// figure is never 0, which would be no factor.
+func figure(v float64) *float64 { return new(max(digits(v), 1e-4)) }
+
+// looksSame allows for figures that moved by a little.
+func looksSame(f, g state.Factor) bool {
+	return f.Node == g.Node && f.Address == g.Address && near(f.Latency, g.Latency) && near(f.Trim, g.Trim) &&
+		near(f.Guard, g.Guard) && near(&f.Target, &g.Target) && f.Share == g.Share
+}
+
+func near(a, b *float64) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return math.Abs(*a-*b) <= 0.01*max(*a, *b)
+}
+
+// endpointsWithShares are the gathered endpoints, each with its part of its node's
+// share.
+func (s *service) endpointsWithShares() []state.Endpoint {
+	ends := slices.Clone(s.gathered.Endpoints)
+	for family := range 2 {
+		sum := 0.0
+		for i := range ends {
+			if s.family(i) == family {
+				sum += s.endpoints[i].weight * s.endpoints[i].member.factor
+			}
+		}
+		for i := range ends {
+			if s.family(i) == family && sum > 0 {
+				ends[i].Share = round(s.endpoints[i].weight*s.endpoints[i].member.factor/sum, len(ends))
+			}
+		}
+	}
+	return ends
+}
+
+// round leaves off digits that say nothing, as long as the sum of n of them stays
+// near enough to 1.
+func round(v float64, n int) float64 {
+	if n > 1000 || v < 1e-6 {
+		return v
+	}
+	return math.Round(v*1e9) / 1e9
+}
