@@ -1,0 +1,212 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"weft/state"
+)
+
+// maxInFlight is how many rounds are under way at most.
+const maxInFlight = 16
+
+// Monitor keeps an estimate of each node that matters. It is a meter of the watcher:
+// Aim says what there is to probe, Run probes it, and Measure tells what is known.
+// Make it by [New].
+type Monitor struct {
+	prober   Prober
+	peer     *Peer // nil where agents do not ask each other
+	smooth   bool  // the values hold queues; see [Estimate]
+	interval time.Duration
+	log      *slog.Logger
+
+	mu    sync.Mutex
+	nodes map[string]*record
+	wake  chan struct{} // something is due that was not
+}
+
+// record is what is known about a node. The monitor's lock guards it.
+type record struct {
+	target   Target
+	estimate Estimate
+	source   string // of the estimate
+	cpu      *state.CPU
+	cores    int
+	due      time.Time
+	running  bool
+	failed   uint64
+	err      error // why the last round failed
+}
+
+// Aim makes the nodes that matter in st the targets; see [Targets]. A new one is
+// probed at once. A node that keeps its address keeps its estimate.
+func (m *Monitor) Aim(st *state.State) {
+	if m.peer != nil {
+		m.peer.Know(st.Node, st.Nodes)
+	}
+	targets := Targets(st)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	nodes := make(map[string]*record, len(targets))
+	for _, t := range targets {
+		r := m.nodes[t.Node]
+		if r == nil || r.target.Address != t.Address {
+			r = &record{estimate: Estimate{Smooth: m.smooth}}
+			poke(m.wake)
+		}
+		r.target = t
+		nodes[t.Node] = r
+	}
+	m.nodes = nodes
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Run probes until the context ends. It calls changed when a node was measured for
+// the first time, stopped to answer, or answers again.
+func (m *Monitor) Run(ctx context.Context, changed func()) error {
+	g, ctx := errgroup.WithContext(ctx)
+	if m.peer != nil {
+		g.Go(func() error { return m.peer.Run(ctx) })
+	}
+	g.Go(func() error { return m.schedule(ctx, changed) })
+	return g.Wait()
+}
+
+// schedule makes rounds as they are due, and ends with the last of them.
+func (m *Monitor) schedule(ctx context.Context, changed func()) error {
+	var rounds errgroup.Group
+	rounds.SetLimit(maxInFlight)
+	for ctx.Err() == nil {
+		r, wait := m.next(time.Now())
+		if r == nil {
+			m.pause(ctx, wait)
+			continue
+		}
+		rounds.Go(func() error {
+			defer poke(m.wake)
+			if m.round(ctx, r) {
+				changed()
+			}
+			return nil
+		})
+	}
+	return errors.Join(rounds.Wait(), ctx.Err())
+}
+
+// next takes the node that is due for longest, or says how long none is.
+func (m *Monitor) next(now time.Time) (r *record, wait time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, candidate := range m.nodes {
+		if !candidate.running && (r == nil || candidate.due.Before(r.due)) {
+			r = candidate
+		}
+	}
+	switch {
+	case r == nil:
+		return nil, time.Hour
+	case r.due.After(now):
+		return nil, r.due.Sub(now)
+	}
+	r.running = true
+	r.due = m.after(r, now)
+	return r, 0
+}
+
+// after is when the round after one at now is due: an interval later, give or take
+// a tenth, so that agents that started together part. After its first round,
+// which came at once, a node gets a place of its own within the interval.
+func (m *Monitor) after(r *record, now time.Time) time.Time {
+	interval := m.spacing()
+	if r.due.IsZero() {
+		return now.Add(time.Duration(rand.Float64() * float64(interval)))
+	}
+	return now.Add(time.Duration((0.9 + 0.2*rand.Float64()) * float64(interval)))
+}
+
+// spacing is the time between two rounds of a node.
+func (m *Monitor) spacing() time.Duration { return Interval(m.interval, len(m.nodes)) }
+
+// pause waits until something may be due.
+func (m *Monitor) pause(ctx context.Context, wait time.Duration) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-m.wake:
+	case <-timer.C:
+	}
+}
+
+// round probes a node, and reports whether something about it is new that the
+// weights should not wait for.
+func (m *Monitor) round(ctx context.Context, r *record) bool {
+	m.mu.Lock()
+	target := r.target
+	m.mu.Unlock()
+	round, err := m.prober.Round(ctx, target)
+	if ctx.Err() != nil {
+		return false // a round that was cut off tells nothing
+	}
+	before, after := m.enter(r, round, err)
+	was, is := before.Unreachable(), after.Unreachable()
+	switch {
+	case was.IsZero() && !is.IsZero():
+		m.log.Warn("node does not answer", "node", target.Node, "address", target.Address, "error", err)
+	case !was.IsZero() && is.IsZero():
+		m.log.Info("node answers again", "node", target.Node, "address", target.Address)
+	}
+	return was.IsZero() != is.IsZero() || after.rounds == 1 && before.rounds != 1
+}
+
+// enter takes a round into the record, and returns its estimates before and after.
+func (m *Monitor) enter(r *record, round Round, err error) (before, after Estimate) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r.running = false
+	before = r.estimate
+	r.take(time.Now(), round, err, m.spacing())
+	return before, r.estimate
+}
+
+func (r *record) take(now time.Time, round Round, err error, interval time.Duration) {
+	r.err = err
+	switch {
+	case errors.Is(err, ErrNothingToProbe):
+		return
+	case err != nil:
+		r.failed++
+		r.estimate.Failed(now)
+		return
+	}
+	if round.Source != r.source {
+		r.source = round.Source
+		r.estimate.Restart()
+	}
+	r.estimate.Good(now, round.Value, interval)
+	if round.CPU != nil {
+		r.cores = round.Cores
+		r.cpu = newer(r.cpu, round.CPU)
+	}
+}
+
+// newer is the second sample, unless it is the first one heard of again: its time
+// is reckoned from its age, so it is never quite the same.
+func newer(a, b *state.CPU) *state.CPU {
+	if a != nil && a.Ratio == b.Ratio && b.Measured.Sub(a.Measured).Abs() < 500*time.Millisecond {
+		return a
+	}
+	return b
+}
