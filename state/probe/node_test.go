@@ -51,7 +51,7 @@ func runNode() bool {
 		panic(err)
 	}
 	m := New(Options{
-		Mode: n.Mode, Interval: n.Interval, Timeout: 400 * ms, Port: DefaultPort,
+		Mode: n.Mode, Interval: n.Interval, Timeout: time.Second, Port: DefaultPort,
 		Usage: func() (*state.CPU, int) { return &state.CPU{Ratio: n.Ratio, Measured: time.Now()}, 2 },
 	}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	st := &state.State{Node: n.Self, Nodes: n.Nodes, ServicePorts: []*state.ServicePort{{Protocol: state.TCP, Endpoints: []state.Endpoint{
@@ -164,8 +164,8 @@ func TestOverALink(t *testing.T) {
 					await(t, words, "the CPU use of the other node", func(w told) bool { return w.Ratio == 0.75 })
 				}
 				if mode != ModeHTTP { // which follows slowly
-					link.SetDelay(3 * way)
-					await(t, words, "three times the latency", func(w told) bool { return w.Seconds >= 6*way.Seconds() })
+					link.SetDelay(6 * way)
+					await(t, words, "a latency that has jumped", func(w told) bool { return w.Seconds >= 10*way.Seconds() })
 				}
 				link.Cut(true)
 				await(t, words, "an unreachable node", func(w told) bool { return w.Unreachable && w.Source == "" && w.Err != "" })
