@@ -223,8 +223,8 @@ func (a *agent) reload(change apply.Change) {
 	}
 	a.status.Good(status.Config, time.Now())
 	old := a.config.Swap(c)
-	if c.Node != old.Node || c.State != old.State || c.FailAfter != old.FailAfter || c.Nft != old.Nft || c.History != old.History || c.HistoryLimit != old.HistoryLimit || c.Lock != old.Lock {
-		a.log.Warn("node, state, failAfter, history, historyLimit, lock and nft are read at the start: restart weft for the change")
+	if c.Node != old.Node || c.State != old.State || c.FailAfter != old.FailAfter || c.Nft != old.Nft || c.History != old.History || c.HistoryLimit != old.HistoryLimit || c.Lock != old.Lock || sourceDiffers(c, old) {
+		a.log.Warn("node, state, failAfter, history, historyLimit, lock, nft and where Services come from are read at the start: restart weft for the change")
 	}
 	if c.Templates != old.Templates {
 		poke(a.paths)

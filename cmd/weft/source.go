@@ -1,19 +1,39 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"os"
 	"sync/atomic"
+
+	"k8s.io/klog/v2"
 
 	"weft/cmd/weft/config"
 	"weft/state"
+	"weft/state/kube"
 	"weft/state/watch"
 )
 
 // source is where the configuration says that Services come from.
 func (a *agent) source() (watch.Source, error) {
-	s := &staticSource{agent: a}
-	return s, s.read()
+	c := a.config.Load()
+	if c.Source != sourceKubernetes {
+		s := &staticSource{agent: a}
+		return s, s.read()
+	}
+	klog.SetSlogLogger(a.log)
+	server, err := kube.Server(cmp.Or(c.Kubeconfig, os.Getenv("KUBECONFIG")), c.Context)
+	if err != nil {
+		return nil, err
+	}
+	server.UserAgent = "weft/" + readVersion().Version
+	return kube.New(kube.Config{
+		Node: c.Node, Namespaces: c.Namespaces, Selector: c.Selector.Selector, MinNodes: c.MinNodes,
+		NodePortAddresses: c.NodePortAddresses, Events: c.Events,
+	}, server, a.log)
 }
+
+const sourceKubernetes = "kubernetes"
 
 // staticSource is the list of the configuration, which may change while weft
 // runs.
@@ -49,11 +69,22 @@ func (s *staticSource) read() error {
 // State is the list that was read last.
 func (s *staticSource) State() *state.State { return s.last.Load() }
 
-// gather makes a state of the list in the configuration.
+// gather makes a state of the list in the configuration. It is empty if Services
+// come from elsewhere.
 func gather(c *config.Config) (*state.State, error) {
+	if c.Source == sourceKubernetes {
+		return &state.State{Node: c.Node}, nil
+	}
 	st, err := c.Static.State(c.Node)
 	if err != nil {
 		return nil, c.Locate("static", err)
 	}
 	return st, nil
+}
+
+// sourceDiffers says whether something changed that a source reads at its start.
+func sourceDiffers(a, b *config.Config) bool {
+	return a.Source != b.Source || a.Kubeconfig != b.Kubeconfig || a.Context != b.Context || a.Namespaces.String() != b.Namespaces.String() ||
+		a.Selector.String() != b.Selector.String() || a.MinNodes != b.MinNodes || a.NodePortAddresses.String() != b.NodePortAddresses.String() ||
+		a.Events != b.Events || a.MinInterval != b.MinInterval || a.MaxInterval != b.MaxInterval
 }

@@ -30,7 +30,7 @@ names, and keep the state file up to date. It needs no root and no capability.`,
 				return err
 			}
 			a.followConfig(ctx, g)
-			g.Go(func() error { return a.watch(ctx, nil) })
+			g.Go(func() error { return a.watch(ctx, a.newStore(), nil) })
 			return g.Wait()
 		},
 	}
@@ -58,18 +58,27 @@ at once with --cleanup-on-exit.`,
 	return cmd
 }
 
-// run is both halves. The applier starts when the file holds what is known, so that
-// it begins with what is, and not with what an earlier run left.
+// patience is how long the first state may take before the applier goes on with
+// what an earlier run left.
+const patience = 5 * time.Second
+
+// run is both halves. The applier starts when the file holds what is known, so
+// that it begins with what is. Where nothing is known for a while, as when the API
+// server is away, it goes on with what an earlier run left.
 func (a *agent) run(ctx context.Context) error {
 	c := a.config.Load()
 	a.log.Info("starting", "version", readVersion().Version, "node", c.Node, "config", c.File, "state", c.State)
+	store := a.newStore()
+	first := make(chan struct{})
+	begin := sync.OnceFunc(func() { close(first) })
+	if a.isUsable(store.Last()) {
+		defer time.AfterFunc(patience, begin).Stop()
+	}
 	g, inner := errgroup.WithContext(ctx)
 	if err := a.serve(inner, g); err != nil {
 		return err
 	}
-	first := make(chan struct{})
-	kept := sync.OnceFunc(func() { close(first) })
-	g.Go(func() error { return a.watch(inner, func(*state.State) { kept() }) })
+	g.Go(func() error { return a.watch(inner, store, func(*state.State) { begin() }) })
 	g.Go(func() error {
 		select {
 		case <-first:
@@ -85,15 +94,22 @@ func (a *agent) run(ctx context.Context) error {
 	return a.leave(ctx)
 }
 
+// isUsable says whether an earlier run's state is this node's and young enough.
+func (a *agent) isUsable(st *state.State) bool {
+	c := a.config.Load()
+	return st != nil && st.Node == c.Node && (c.FailAfter == 0 || st.Written.IsZero() || time.Since(st.Written) < time.Duration(c.FailAfter))
+}
+
 // watch writes the state file until the context ends.
-func (a *agent) watch(ctx context.Context, kept func(*state.State)) error {
+func (a *agent) watch(ctx context.Context, store *state.Store, kept func(*state.State)) error {
 	source, err := a.source()
 	if err != nil {
 		return usage(err)
 	}
+	c := a.config.Load()
 	loop := &watch.Loop{
-		Source: source, Store: a.newStore(), Log: a.log, Status: a.status, Kept: kept,
-		MinInterval: watch.DefaultMinInterval, MaxInterval: watch.DefaultMaxInterval,
+		Source: source, Store: store, Log: a.log, Status: a.status, Kept: kept,
+		MinInterval: time.Duration(c.MinInterval), MaxInterval: time.Duration(c.MaxInterval),
 	}
 	return loop.Run(ctx)
 }

@@ -18,24 +18,37 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"weft/state/kube"
 	"weft/state/static"
 	"weft/state/strict"
 )
 
 // Config is the effective configuration.
 type Config struct {
-	Node          string         `yaml:"node"`
-	State         string         `yaml:"state"`
-	Templates     string         `yaml:"templates"`
-	Vars          map[string]any `yaml:"vars"`
-	Source        string         `yaml:"source"`
-	Static        static.Config  `yaml:"static"`
-	FailAfter     Duration       `yaml:"failAfter"`
-	CleanupOnExit bool           `yaml:"cleanupOnExit"`
-	History       string         `yaml:"history"`
-	HistoryLimit  int            `yaml:"historyLimit"`
-	Lock          string         `yaml:"lock"`
-	Nft           string         `yaml:"nft"`
+	Node      string         `yaml:"node"`
+	State     string         `yaml:"state"`
+	Templates string         `yaml:"templates"`
+	Vars      map[string]any `yaml:"vars"`
+	Source    string         `yaml:"source"`
+	Static    static.Config  `yaml:"static"`
+
+	Kubeconfig        string                 `yaml:"kubeconfig"`
+	Context           string                 `yaml:"context"`
+	Namespaces        Names                  `yaml:"namespaces"`
+	Selector          Selector               `yaml:"selector"`
+	MinNodes          int                    `yaml:"minNodes"`
+	NodePortAddresses kube.NodePortAddresses `yaml:"nodePortAddresses"`
+	Events            bool                   `yaml:"events"`
+
+	MinInterval Duration `yaml:"minInterval"`
+	MaxInterval Duration `yaml:"maxInterval"`
+
+	FailAfter     Duration `yaml:"failAfter"`
+	CleanupOnExit bool     `yaml:"cleanupOnExit"`
+	History       string   `yaml:"history"`
+	HistoryLimit  int      `yaml:"historyLimit"`
+	Lock          string   `yaml:"lock"`
+	Nft           string   `yaml:"nft"`
 
 	Listen             string `yaml:"listen"`
 	MetricsListen      string `yaml:"metricsListen"`
@@ -111,8 +124,17 @@ func Keys() []Key {
 		text("state", "/run/weft/state.yaml", "the state file", func(c *Config) *string { return &c.State }),
 		text("templates", "auto", "template set: auto, cascade, simplified, or a folder", func(c *Config) *string { return &c.Templates }),
 		{Name: "vars", Doc: "vars for the templates, by name", FileOnly: true, get: func(c *Config) any { return c.Vars }},
-		choice("source", "static", "where Services come from", func(c *Config) *string { return &c.Source }, "static"),
+		choice("source", "static", "where Services come from", func(c *Config) *string { return &c.Source }, "static", "kubernetes"),
 		{Name: "static", Doc: "addresses, nodes and services of the source static", FileOnly: true, get: func(c *Config) any { return c.Static }},
+		text("kubeconfig", "", "kubeconfig file of the source kubernetes; empty takes $KUBECONFIG, then the pod's ServiceAccount", func(c *Config) *string { return &c.Kubeconfig }),
+		text("context", "", "context of the kubeconfig file; empty is the current one", func(c *Config) *string { return &c.Context }),
+		parsed("namespaces", "", "namespaces whose Services are looked at, separated by commas; empty is all", func(c *Config) *Names { return &c.Namespaces }),
+		parsed("selector", "", "label selector of the Services that are looked at, such as tier=web,!legacy; empty is all", func(c *Config) *Selector { return &c.Selector }),
+		integer("minNodes", "2", "on how many nodes the endpoints of a Service must be, or it is left to kube-proxy", 1, 10000, func(c *Config) *int { return &c.MinNodes }),
+		parsed("nodePortAddresses", "primary", "where the node takes traffic: primary (its first InternalIP of each family), all (its InternalIPs), or CIDRs separated by commas, which choose among its addresses", func(c *Config) *kube.NodePortAddresses { return &c.NodePortAddresses }),
+		boolean("events", "true", "tell of wrong annotations by an Event on the Service", func(c *Config) *bool { return &c.Events }),
+		parsed("minInterval", "100ms", "how long a burst of changes must pause to be written; a change after a pause is written at once", func(c *Config) *Duration { return &c.MinInterval }),
+		parsed("maxInterval", "500ms", "the longest that a burst can delay a change", func(c *Config) *Duration { return &c.MaxInterval }),
 		parsed("failAfter", "10m", "age of the state at which weft lets go; 0 is never", func(c *Config) *Duration { return &c.FailAfter }),
 		boolean("cleanupOnExit", "false", "take the rules out when told to stop; otherwise the heartbeat ends them", func(c *Config) *bool { return &c.CleanupOnExit }),
 		text("history", "/run/weft/history", "folder of the last transactions, for weft history and weft rollback; empty keeps none", func(c *Config) *string { return &c.History }),
@@ -183,7 +205,7 @@ func (c *Config) resolve(folder string) {
 	if !filepath.IsAbs(c.State) {
 		c.State = filepath.Join(folder, c.State)
 	}
-	for _, path := range []*string{&c.History, &c.Socket, &c.Lock} {
+	for _, path := range []*string{&c.History, &c.Socket, &c.Lock, &c.Kubeconfig} {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(folder, *path)
 		}

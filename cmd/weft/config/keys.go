@@ -42,12 +42,22 @@ func boolean(name, value, doc string, field func(*Config) *bool) Key {
 	}
 }
 
-func parsed(name, value, doc string, field func(*Config) *Duration) Key {
+// worded is a value that is read from a text and says in words what it takes.
+type worded interface {
+	UnmarshalText(text []byte) error
+	Expected() string
+}
+
+func parsed[T any, P interface {
+	*T
+	worded
+}](name, value, doc string, field func(*Config) *T) Key {
 	return Key{
 		Name: name, Default: value, Doc: doc,
 		set: func(c *Config, s string) error {
-			if err := field(c).UnmarshalText([]byte(s)); err != nil {
-				return fmt.Errorf("%s: got %q, expected %s", name, s, Duration(0).Expected())
+			target := P(field(c))
+			if err := target.UnmarshalText([]byte(s)); err != nil {
+				return fmt.Errorf("%s: got %q, expected %s", name, s, target.Expected())
 			}
 			return nil
 		},

@@ -1,0 +1,112 @@
+package kube
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParseWeights(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"", "got nothing, expected ADDRESS=WEIGHT, NODE=WEIGHT or LABEL=VALUE=WEIGHT, separated by commas or spaces"},
+		{"n1", `got "n1", expected ADDRESS=WEIGHT, NODE=WEIGHT or LABEL=VALUE=WEIGHT, separated by commas or spaces`},
+		{"=1", `got "=1", expected ADDRESS=WEIGHT, NODE=WEIGHT or LABEL=VALUE=WEIGHT, separated by commas or spaces`},
+		{"n1=-1", `got the weight "-1" for n1, expected a number of at least 0`},
+		{"n1=NaN", `got the weight "NaN" for n1, expected a number of at least 0`},
+		{"n1=Inf, n2=x", `got the weight "Inf" for n1, expected a number of at least 0; got the weight "x" for n2, expected a number of at least 0`},
+		{"fd00::1=0,n1=1.5 topology.kubernetes.io/zone=a=2", ""},
+	}
+	for _, tt := range tests {
+		got := ""
+		if _, err := parseWeights(tt.text); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("parseWeights(%q) = %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
+
+func TestNodePortAddresses(t *testing.T) {
+	n := node("n1", "192.0.2.2", "192.0.2.1", "2001:db8::2", "2001:db8::1", "127.0.0.1", "nonsense")
+	n.Status.Addresses = append(n.Status.Addresses,
+		corev1.NodeAddress{Type: corev1.NodeExternalIP, Address: "203.0.113.1"}, corev1.NodeAddress{Type: corev1.NodeHostName, Address: "203.0.113.2"})
+	tests := []struct{ text, want string }{
+		{"primary", "[192.0.2.2 2001:db8::2]"},
+		{"all", "[192.0.2.1 192.0.2.2 2001:db8::1 2001:db8::2]"},
+		{"192.0.2.1/32, 203.0.113.0/24", "[192.0.2.1 203.0.113.1]"},
+		{"::/0", "[2001:db8::1 2001:db8::2]"},
+		{"10.0.0.0/8", "node n1 has none of the addresses that nodePortAddresses asks for: 10.0.0.0/8"},
+		{"10.0.0.1/8", `"10.0.0.1/8" is no CIDR`},
+		{"secondary", `"secondary" is no CIDR`},
+		{"", "nothing"},
+	}
+	for _, tt := range tests {
+		var chosen NodePortAddresses
+		got := ""
+		if err := chosen.UnmarshalText([]byte(tt.text)); err != nil {
+			got = err.Error()
+		} else if addresses, err := chosen.of(n); err != nil {
+			got = err.Error()
+		} else {
+			got = fmt.Sprint(addresses)
+		}
+		if got != tt.want {
+			t.Errorf("%q chooses %s, want %s", tt.text, got, tt.want)
+		}
+	}
+}
+
+func TestReason(t *testing.T) {
+	long := reason("annotation: " + strings.Repeat("ä", 200))
+	if len(long) > maxReason || !strings.HasSuffix(long, "ä...") {
+		t.Errorf("a long reason became %q of %d bytes", long, len(long))
+	}
+	if got, want := reason("\x00a\"b\\c\nd\xff "), "a'b'c d?"; got != want {
+		t.Errorf("reason = %q, want %q", got, want)
+	}
+}
+
+// TestTrim checks that what is kept is all that the conversion uses, and that
+// trimming twice is trimming once.
+func TestTrim(t *testing.T) {
+	svc := service("web", 30080, annotated(annotationWeights, "n1=1"), annotated("kubectl.kubernetes.io/last-applied-configuration", "{}"))
+	svc.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}
+	svc.Labels = map[string]string{labelProxyName: "x", "app": "web"}
+	eps := slice("web-1", "web", "10.1.0.1@n1 terminating serving")
+	eps.Endpoints[0].Addresses = append(eps.Endpoints[0].Addresses, "10.1.0.9")
+	eps.Endpoints[0].TargetRef = &corev1.ObjectReference{Name: "pod"}
+	eps.Annotations = map[string]string{"endpoints.kubernetes.io/last-change-trigger-time": "now"}
+	for _, o := range []any{svc, eps, withLabel(node("n1", "192.0.2.1"), "a", "b")} {
+		once, err := trim(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		twice, err := trim(once)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(once, twice); diff != "" {
+			t.Errorf("%T: -once +twice\n%s", o, diff)
+		}
+		text := fmt.Sprintf("%+v", once)
+		for _, gone := range []string{"kubectl", "app", "10.1.0.9", "pod", "trigger"} {
+			if strings.Contains(text, gone) {
+				t.Errorf("%T still has %s: %s", o, gone, text)
+			}
+		}
+	}
+	if kept, err := trim("anything else"); kept != "anything else" || err != nil {
+		t.Errorf("trim changed what it does not know: %v, %v", kept, err)
+	}
+	kept, ok := trimSlice(eps), true
+	if kept.Endpoints[0].Conditions.Serving == nil || *kept.Endpoints[0].NodeName != "n1" || kept.Labels[discoveryv1.LabelServiceName] != "web" || !ok {
+		t.Errorf("the slice lost something: %+v", kept)
+	}
+}

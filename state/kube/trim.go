@@ -1,0 +1,113 @@
+package kube
+
+import (
+	"strings"
+	"unique"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// trim makes of an object one that holds only what is used, before an informer
+// keeps it. An object that was trimmed comes out the same.
+func trim(object any) (any, error) {
+	switch o := object.(type) {
+	case *corev1.Service:
+		return trimService(o), nil
+	case *discoveryv1.EndpointSlice:
+		return trimSlice(o), nil
+	case *corev1.Node:
+		kept := &corev1.Node{ObjectMeta: trimMeta(&o.ObjectMeta, everyLabel)}
+		kept.Status.Addresses = o.Status.Addresses
+		return kept, nil
+	case *networkingv1.ServiceCIDR:
+		return &networkingv1.ServiceCIDR{ObjectMeta: trimMeta(&o.ObjectMeta, nil), Spec: o.Spec}, nil
+	}
+	return object, nil // what tells that an object is gone
+}
+
+// same makes equal strings one string: the names of nodes and namespaces are in
+// every endpoint and slice.
+func same(s string) string { return unique.Make(s).Value() }
+
+func everyLabel(string) bool { return true }
+
+func trimMeta(o *metav1.ObjectMeta, label func(string) bool) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Name: o.Name, Namespace: same(o.Namespace), UID: o.UID, ResourceVersion: o.ResourceVersion,
+		Labels: only(o.Labels, label),
+	}
+}
+
+// only are the entries whose names keep takes; nil without any.
+func only(all map[string]string, keep func(string) bool) map[string]string {
+	var kept map[string]string
+	for name, value := range all {
+		if keep != nil && keep(name) {
+			if kept == nil {
+				kept = map[string]string{}
+			}
+			kept[same(name)] = value
+		}
+	}
+	return kept
+}
+
+func trimService(o *corev1.Service) *corev1.Service {
+	kept := &corev1.Service{ObjectMeta: trimMeta(&o.ObjectMeta, func(name string) bool {
+		return name == labelProxyName || name == labelHeadless
+	})}
+	kept.Annotations = only(o.Annotations, func(name string) bool { return strings.HasPrefix(name, annotationPrefix) })
+	kept.Spec = corev1.ServiceSpec{
+		Type: o.Spec.Type, ClusterIP: o.Spec.ClusterIP, IPFamilies: o.Spec.IPFamilies,
+		ExternalTrafficPolicy: o.Spec.ExternalTrafficPolicy, SessionAffinity: o.Spec.SessionAffinity,
+	}
+	for _, p := range o.Spec.Ports {
+		kept.Spec.Ports = append(kept.Spec.Ports, corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, NodePort: p.NodePort})
+	}
+	return kept
+}
+
+func trimSlice(o *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
+	kept := &discoveryv1.EndpointSlice{
+		ObjectMeta:  trimMeta(&o.ObjectMeta, func(name string) bool { return name == discoveryv1.LabelServiceName }),
+		AddressType: o.AddressType,
+		Endpoints:   make([]discoveryv1.Endpoint, len(o.Endpoints)),
+	}
+	for i := range o.Endpoints {
+		kept.Endpoints[i] = trimEndpoint(&o.Endpoints[i])
+	}
+	for _, p := range o.Ports {
+		kept.Ports = append(kept.Ports, discoveryv1.EndpointPort{Name: p.Name, Protocol: p.Protocol, Port: p.Port})
+	}
+	return kept
+}
+
+var yes, no = true, false
+
+func trimEndpoint(e *discoveryv1.Endpoint) discoveryv1.Endpoint {
+	kept := discoveryv1.Endpoint{Conditions: discoveryv1.EndpointConditions{
+		Ready: one(e.Conditions.Ready), Serving: one(e.Conditions.Serving), Terminating: one(e.Conditions.Terminating),
+	}}
+	if len(e.Addresses) > 0 {
+		kept.Addresses = e.Addresses[:1:1]
+	}
+	if e.NodeName != nil {
+		name := same(*e.NodeName)
+		kept.NodeName = &name
+	}
+	return kept
+}
+
+// one makes pointers to the same truth the same.
+func one(b *bool) *bool {
+	switch {
+	case b == nil:
+		return nil
+	case *b:
+		return &yes
+	}
+	return &no
+}
