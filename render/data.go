@@ -1,6 +1,8 @@
 package render
 
 import (
+	"fmt"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -9,6 +11,13 @@ import (
 	"weft/state"
 )
 
+// What templates see comes in two kinds, so that a Renderer knows what a text was
+// made of. A [ServicePort] and all that belongs to it never changes: another share
+// is another ServicePort. A [Data] and a [Family] stay the same for as long as the
+// Renderer does, and what changes about them is behind functions that note that
+// they were asked (see source). Nothing that a template can do with a value leads
+// around them, since neither package reflect nor fmt can look into a function.
+
 // Data is what a template set is executed with: the part of a state that rules
 // depend on. Times, measurements and the generation are left out, so that they
 // alone never change a rule.
@@ -16,9 +25,12 @@ type Data struct {
 	// Node is the name of the node that the rules are for.
 	Node string
 	Vars Vars
-	// Families are those that the node has addresses of, ip before ip6.
-	Families []*Family
+
+	source func(dependency) *sources
 }
+
+// Families are those that the node has addresses of, ip before ip6.
+func (d *Data) Families() []*Family { return slices.Clone(d.source(onFamilies).present) }
 
 // Family is one address family of a ruleset: what one table holds.
 type Family struct {
@@ -27,11 +39,62 @@ type Family struct {
 	// AddrType is nft's type of an address of the family.
 	AddrType string
 	Vars     Vars
-	// Addresses are the node's own, where NodePort traffic is taken.
-	Addresses []netip.Addr
-	// ServicePorts are those that weft steers in this family, in the order of
-	// the state file.
-	ServicePorts []*ServicePort
+
+	v6     bool
+	source func(dependency) *familySource
+}
+
+// Addresses are the node's own, where NodePort traffic is taken.
+func (f *Family) Addresses() []netip.Addr { return slices.Clone(f.source(onAddresses).addresses) }
+
+// ServicePorts are those that weft steers in this family, in the order of the
+// state file.
+func (f *Family) ServicePorts() []*ServicePort {
+	// No copy, since there may be thousands: no function that a template has
+	// changes a list of these.
+	return f.source(onServicePorts).servicePorts
+}
+
+// Protocols lists the protocols that the family's ServicePorts have, sorted.
+func (f *Family) Protocols() []string {
+	var found []string
+	for _, p := range f.ServicePorts() {
+		if !slices.Contains(found, p.Protocol) {
+			found = append(found, p.Protocol)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// NodePorts lists the nodePorts of one protocol, sorted.
+func (f *Family) NodePorts(protocol string) []uint16 {
+	var taken [1 << 16 / 64]uint64 // sorting would take longer, with thousands of them
+	n := 0
+	for _, p := range f.ServicePorts() {
+		if bit := uint64(1) << (p.NodePort % 64); p.Protocol == protocol && taken[p.NodePort/64]&bit == 0 {
+			taken[p.NodePort/64] |= bit
+			n++
+		}
+	}
+	ports := make([]uint16, 0, n)
+	for i, word := range taken {
+		for ; word != 0; word &= word - 1 {
+			ports = append(ports, uint16(i*64+bits.TrailingZeros64(word)))
+		}
+	}
+	return ports
+}
+
+// LocalEndpoints lists the addresses of the endpoints that are on this node,
+// each once, sorted.
+func (f *Family) LocalEndpoints() []netip.Addr {
+	var local []netip.Addr
+	for _, p := range f.ServicePorts() {
+		local = append(local, p.local...)
+	}
+	slices.SortFunc(local, netip.Addr.Compare)
+	return slices.Compact(local)
 }
 
 // ServicePort is one port of a Service with its endpoints of one family.
@@ -47,7 +110,13 @@ type ServicePort struct {
 
 	node    string
 	records []state.Endpoint // of this family: what Endpoints show
-	origin  *state.ServicePort
+	local   []netip.Addr     // of the endpoints on this node
+	chain   string           // its name, once asked for
+
+	origin *state.ServicePort // the newest record that says the same
+	kept   []kept             // what templates wrote for it
+	failed *Error             // what came of the template failing for it, if that is known
+	opaque func()             // makes two of them different to reflect.DeepEqual, whatever the above
 }
 
 // Endpoint is an address and port with its share of new connections.
@@ -66,72 +135,28 @@ type Endpoint struct {
 }
 
 // Percent is the share as people read it, such as 12.5%.
-func (e *Endpoint) Percent() string {
-	return strconv.FormatFloat(e.Share*100, 'g', 4, 64) + "%"
+func (e *Endpoint) Percent() string { return percent(e.Share) }
+
+func percent(share float64) string {
+	return strconv.FormatFloat(share*100, 'g', 4, 64) + "%"
 }
 
-// Protocols lists the protocols that the family's ServicePorts have, sorted.
-func (f *Family) Protocols() []string {
-	var found []string
-	for _, p := range f.ServicePorts {
-		if !slices.Contains(found, p.Protocol) {
-			found = append(found, p.Protocol)
-		}
-	}
-	slices.Sort(found)
-	return found
-}
+// String is what identifies the data. Format gives it for every verb, where fmt
+// would print the addresses that the data has in memory; text/template looks for
+// String alone.
+func (d *Data) String() string        { return "node " + d.Node }
+func (f *Family) String() string      { return f.Name }
+func (p *ServicePort) String() string { return p.ID }
+func (e *Endpoint) String() string    { return e.AddrPort }
 
-// NodePorts lists the nodePorts of one protocol, sorted.
-func (f *Family) NodePorts(protocol string) []uint16 {
-	var ports []uint16
-	for _, p := range f.ServicePorts {
-		if p.Protocol == protocol {
-			ports = append(ports, p.NodePort)
-		}
-	}
-	slices.Sort(ports)
-	return ports
-}
+// Format prints String.
+func (d *Data) Format(s fmt.State, verb rune)        { format(s, verb, d.String()) }
+func (f *Family) Format(s fmt.State, verb rune)      { format(s, verb, f.String()) }
+func (p *ServicePort) Format(s fmt.State, verb rune) { format(s, verb, p.String()) }
+func (e *Endpoint) Format(s fmt.State, verb rune)    { format(s, verb, e.String()) }
 
-// LocalEndpoints lists the addresses of the endpoints that are on this node,
-// each once, sorted.
-func (f *Family) LocalEndpoints() []netip.Addr {
-	var local []netip.Addr
-	for _, p := range f.ServicePorts {
-		for _, e := range p.Endpoints {
-			if e.Local {
-				local = append(local, e.Address)
-			}
-		}
-	}
-	slices.SortFunc(local, netip.Addr.Compare)
-	return slices.Compact(local)
-}
-
-// newData shows a state to templates, without the ServicePorts in leftOut.
-func newData(st *state.State, vars Vars, leftOut map[*state.ServicePort]bool) *Data {
-	data := &Data{Node: st.Node, Vars: vars}
-	for _, family := range []*Family{
-		{Name: "ip", AddrType: "ipv4_addr", Vars: vars},
-		{Name: "ip6", AddrType: "ipv6_addr", Vars: vars},
-	} {
-		for _, a := range st.Addresses {
-			if a.Is4() == (family.Name == "ip") {
-				family.Addresses = append(family.Addresses, a)
-			}
-		}
-		if len(family.Addresses) == 0 {
-			continue
-		}
-		for _, p := range st.ServicePorts {
-			if view := newServicePort(st.Node, p, family); view != nil && !leftOut[p] {
-				family.ServicePorts = append(family.ServicePorts, view)
-			}
-		}
-		data.Families = append(data.Families, family)
-	}
-	return data
+func format(f fmt.State, verb rune, text string) {
+	fmt.Fprintf(f, fmt.FormatString(f, verb), text)
 }
 
 // newServicePort is nil for a ServicePort that takes no new connection in the
@@ -140,38 +165,88 @@ func newServicePort(node string, p *state.ServicePort, family *Family) *ServiceP
 	if !p.Steered() {
 		return nil
 	}
-	view := &ServicePort{
-		Namespace: p.Namespace, Name: p.Name, Port: p.Port, ID: p.ID(),
-		Protocol: string(p.Protocol), NodePort: p.NodePort,
-		Family: family, Vars: family.Vars, node: node, origin: p,
-	}
-	open := false
-	for _, e := range p.Endpoints {
-		if e.Address.Is4() != (family.Name == "ip") {
-			continue
-		}
-		open = open || e.Share > 0
-		view.records = append(view.records, e)
-	}
+	records, open := inFamily(p, family)
 	if !open {
 		return nil
 	}
-	endpoints := make([]Endpoint, len(view.records))
-	view.Endpoints = make([]*Endpoint, len(view.records))
-	for i, e := range view.records {
+	view := &ServicePort{
+		Namespace: p.Namespace, Name: p.Name, Port: p.Port, ID: p.ID(),
+		Protocol: string(p.Protocol), NodePort: p.NodePort,
+		Family: family, Vars: family.Vars, node: node, origin: p, records: records, opaque: func() {},
+	}
+	endpoints := make([]Endpoint, len(records))
+	view.Endpoints = make([]*Endpoint, len(records))
+	for i := range records {
+		e := &records[i]
 		endpoints[i] = Endpoint{
 			Address: e.Address, Port: e.Port, AddrPort: e.AddrPort().String(),
 			Node: e.Node, Local: e.Node != "" && e.Node == node, Share: e.Share, servicePort: view,
+		}
+		if endpoints[i].Local {
+			view.local = append(view.local, e.Address)
 		}
 		view.Endpoints[i] = &endpoints[i]
 	}
 	return view
 }
 
+// inFamily are the endpoints of one family, and whether any takes connections.
+func inFamily(p *state.ServicePort, family *Family) (records []state.Endpoint, open bool) {
+	n := 0
+	for i := range p.Endpoints {
+		if family.holds(p.Endpoints[i].Address) {
+			n++
+			open = open || p.Endpoints[i].Share > 0
+		}
+	}
+	if n == len(p.Endpoints) {
+		return p.Endpoints, open
+	}
+	records = make([]state.Endpoint, 0, n)
+	for i := range p.Endpoints {
+		if family.holds(p.Endpoints[i].Address) {
+			records = append(records, p.Endpoints[i])
+		}
+	}
+	return records, open
+}
+
+func (f *Family) holds(a netip.Addr) bool { return a.Is4() != f.v6 }
+
 // fill puts the ServicePort's fields in the place of {name} in a pattern.
 func (p *ServicePort) fill(pattern, hash string) string {
-	return strings.NewReplacer(
-		"{hash}", hash, "{namespace}", p.Namespace, "{name}", p.Name,
-		"{protocol}", p.Protocol, "{port}", p.Port, "{nodePort}", strconv.Itoa(int(p.NodePort)),
-	).Replace(pattern)
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(pattern, "{")
+		name, after, closed := strings.Cut(rest, "}")
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		if value, known := p.field(name, hash); closed && known {
+			b.WriteString(value)
+			pattern = after
+		} else {
+			b.WriteByte('{')
+			pattern = rest
+		}
+	}
+}
+
+func (p *ServicePort) field(name, hash string) (value string, known bool) {
+	switch name {
+	case "hash":
+		return hash, true
+	case "namespace":
+		return p.Namespace, true
+	case "name":
+		return p.Name, true
+	case "protocol":
+		return p.Protocol, true
+	case "port":
+		return p.Port, true
+	case "nodePort":
+		return strconv.Itoa(int(p.NodePort)), true
+	}
+	return "", false
 }

@@ -64,6 +64,14 @@ func (e *Error) Detail() string {
 // it, addressed to the template line that wrote it. Where that cannot be told,
 // the place is the output's own.
 func (r *Result) At(line int, message string) *Error {
+	e := r.at(line, message)
+	if text := r.line(line); text != "" {
+		e.Message += "\n  rendered line " + strconv.Itoa(line) + ": " + text
+	}
+	return e
+}
+
+func (r *Result) at(line int, message string) *Error {
 	origin := r.Origin(line)
 	e := &Error{Place: Place{origin.File, origin.Line}, Calls: origin.Calls, Message: message, record: origin.ServicePort}
 	if origin.File == "" {
@@ -72,10 +80,15 @@ func (r *Result) At(line int, message string) *Error {
 	if e.record != nil {
 		e.ServicePort = e.record.ID()
 	}
-	if text := strings.Split(r.Text(), "\n"); line >= 1 && line <= len(text) {
-		e.Message += "\n  rendered line " + strconv.Itoa(line) + ": " + strings.TrimSpace(text[line-1])
-	}
 	return e
+}
+
+// line is a line of the text, without white space around it.
+func (r *Result) line(line int) string {
+	if text := strings.Split(r.Text(), "\n"); line >= 1 && line <= len(text) {
+		return strings.TrimSpace(text[line-1])
+	}
+	return ""
 }
 
 // templateMessage takes text/template's message apart: the place stands in

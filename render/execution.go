@@ -1,13 +1,10 @@
 package render
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"strings"
-	"sync"
 	"text/template"
 
 	"weft/state"
@@ -32,13 +29,15 @@ func (x *execution) render() (string, *Error) {
 	if err != nil {
 		return "", x.explain(err)
 	}
-	line, what := residue(text)
+	at, what := residue(text)
 	if what == "" {
 		return text, nil
 	}
 	r := NewResult(x.set.Name, text)
-	r.origins = x.originsOnce(text)
-	failed := r.At(line, fmt.Sprintf("the output holds %q, which a template prints for a value that is not there or not of the kind it formats", what))
+	r.origins = func() []Origin { return x.origins(text) }
+	line := 1 + strings.Count(text[:at], "\n")
+	// The number of the line would say nothing: nobody gets to see the text.
+	failed := r.at(line, fmt.Sprintf("the output holds %q, which a template prints for a value that is not there or not of the kind it formats\n  rendered: %s", what, r.line(line)))
 	failed.source = x.set.source(failed.File)
 	return "", failed
 }
@@ -77,11 +76,11 @@ func (x *execution) funcs() template.FuncMap {
 // prints depends on its argument alone.
 func (x *execution) include(name string, dot any) (string, error) {
 	if x.depth >= maxDepth {
-		return "", fmt.Errorf("%d partials deep: expected at most %d, does it include itself?", x.depth, maxDepth)
+		return "", tooDeep(x.depth)
 	}
 	partial := x.root.Lookup(name)
-	if partial == nil {
-		return "", fmt.Errorf("no partial is named %q", name)
+	if partial == nil || strings.HasPrefix(name, reserved) {
+		return "", noPartial(name)
 	}
 	x.depth++
 	defer func() { x.depth-- }()
@@ -97,6 +96,12 @@ func (x *execution) include(name string, dot any) (string, error) {
 	}
 	return out.String(), nil
 }
+
+func tooDeep(depth int) error {
+	return fmt.Errorf("%d partials deep: expected at most %d, does it include itself?", depth, maxDepth)
+}
+
+func noPartial(name string) error { return fmt.Errorf("no partial is named %q", name) }
 
 // explain finds out what was in hand when the set failed.
 func (x *execution) explain(err error) *Error {
@@ -118,38 +123,19 @@ func (x *execution) explain(err error) *Error {
 	return failed
 }
 
-// originsOnce computes the origin of each line when first asked.
-func (x *execution) originsOnce(text string) func() []Origin {
-	return sync.OnceValue(func() []Origin {
-		watched := &execution{ctx: context.WithoutCancel(x.ctx), set: x.set, vars: x.vars, data: x.data, marks: &marks{}}
-		marked, err := watched.execute()
-		if err != nil {
-			return nil
-		}
-		plain, origins := watched.marks.strip(marked)
-		if plain != text {
-			return nil // a function looked at the marks: no line can be trusted
-		}
-		return origins
-	})
-}
-
-// limited collects output up to the limits of a rendering.
-type limited struct {
-	bytes.Buffer
-	ctx context.Context
-}
-
-var errTooLarge = errors.New("the output is too large")
-
-func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > maxOutput {
-		return 0, fmt.Errorf("%w: expected at most %d MiB", errTooLarge, maxOutput>>20)
+// origins are those of the lines of a text that the set was rendered to; nil if
+// they cannot be told.
+func (x *execution) origins(text string) []Origin {
+	watched := &execution{ctx: context.WithoutCancel(x.ctx), set: x.set, vars: x.vars, data: x.data, marks: &marks{}}
+	marked, err := watched.execute()
+	if err != nil {
+		return nil
 	}
-	if err := l.ctx.Err(); err != nil {
-		return 0, err
+	plain, origins := watched.marks.strip(marked)
+	if plain != text {
+		return nil // a function looked at the marks: no line can be trusted
 	}
-	return l.Buffer.Write(p)
+	return origins
 }
 
 // recordOf is the ServicePort that a template's dot belongs to. known is false
@@ -161,9 +147,9 @@ func recordOf(dot any) (record *state.ServicePort, known bool) {
 	case *Endpoint:
 		return v.servicePort.origin, true
 	case Slots:
-		return v.servicePort.origin, true
+		return v.endpoint.servicePort.origin, true
 	case Pick:
-		return v.servicePort.origin, true
+		return v.endpoint.servicePort.origin, true
 	case *Data, *Family:
 		return nil, true
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -40,11 +41,15 @@ func domainFuncs(vars Vars) template.FuncMap {
 // characters of base32(sha256("namespace/name/protocol/port")), which is how
 // kube-proxy makes its own.
 func chainName(pattern string, p *ServicePort) (string, error) {
+	if p.chain != "" { // the pattern is the same for as long as the data is
+		return p.chain, nil
+	}
 	sum := sha256.Sum256([]byte(p.Namespace + "/" + p.Name + "/" + p.Protocol + "/" + p.Port))
 	name := p.fill(pattern, base32.StdEncoding.EncodeToString(sum[:])[:8])
 	if err := checkName(name); err != nil {
 		return "", fmt.Errorf("name the chain of %s: %w", p.ID, err)
 	}
+	p.chain = name
 	return name, nil
 }
 
@@ -103,8 +108,25 @@ func modulus(vars Vars, p *ServicePort) int {
 
 // Slots are the slots of one endpoint: those from First on, Count of them.
 type Slots struct {
-	*Endpoint
+	Address  netip.Addr
+	Port     uint16
+	AddrPort string
+	Node     string
+	Local    bool
+	Share    float64
+
 	First, Count int
+
+	endpoint *Endpoint
+}
+
+// Percent is the share as people read it.
+func (s Slots) Percent() string { return percent(s.Share) }
+
+// slots repeats the fields of the endpoint: package reflect needs long to find
+// those of an embedded one.
+func (e *Endpoint) slots(first, count int) Slots {
+	return Slots{e.Address, e.Port, e.AddrPort, e.Node, e.Local, e.Share, first, count, e}
 }
 
 // String is the range as nft prints it: a single slot is a bare number.
@@ -126,7 +148,7 @@ func ranges(modulus int, p *ServicePort) ([]Slots, error) {
 	first := 0
 	for i, n := range counts {
 		if n > 0 {
-			list = append(list, Slots{p.Endpoints[i], first, n})
+			list = append(list, p.Endpoints[i].slots(first, n))
 		}
 		first += n
 	}
@@ -136,10 +158,25 @@ func ranges(modulus int, p *ServicePort) ([]Slots, error) {
 // Pick is a rule of a cascade: the endpoint is taken with Count out of the Left
 // slots that the rules before it left.
 type Pick struct {
-	*Endpoint
+	Address  netip.Addr
+	Port     uint16
+	AddrPort string
+	Node     string
+	Local    bool
+	Share    float64
+
 	Count, Left int
 	// Last takes all that is left.
 	Last bool
+
+	endpoint *Endpoint
+}
+
+// Percent is the share as people read it.
+func (p Pick) Percent() string { return percent(p.Share) }
+
+func (e *Endpoint) pick(count, left int, last bool) Pick {
+	return Pick{e.Address, e.Port, e.AddrPort, e.Node, e.Local, e.Share, count, left, last, e}
 }
 
 // cascade orders the endpoints so that an average packet meets few rules: the
@@ -153,7 +190,7 @@ func cascade(modulus int, p *ServicePort) ([]Pick, error) {
 	picks := make([]Pick, len(list))
 	left := modulus
 	for i, s := range list {
-		picks[i] = Pick{Endpoint: s.Endpoint, Count: s.Count, Left: left, Last: i == len(list)-1}
+		picks[i] = s.endpoint.pick(s.Count, left, i == len(list)-1)
 		left -= s.Count
 	}
 	return picks, nil

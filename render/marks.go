@@ -112,7 +112,7 @@ func (m *marks) strip(marked string) (string, []Origin) {
 // instrument puts a mark before each node of each template.
 func (m *marks) instrument(root *template.Template) error {
 	for _, t := range root.Templates() {
-		if t.Tree == nil {
+		if t.Tree == nil || isReserved(t.Name()) {
 			continue
 		}
 		tree := t.Tree.Copy()
@@ -142,7 +142,7 @@ func (in instrumenter) list(l *parse.ListNode) error {
 		if err != nil {
 			return err
 		}
-		in.marks.places = append(in.marks.places, in.place(n))
+		in.marks.places = append(in.marks.places, placeOf(in.source, n))
 		nodes = append(nodes, mark)
 		if _, ok := n.(*parse.TemplateNode); ok {
 			n, err = in.call(n)
@@ -200,14 +200,14 @@ func (in instrumenter) action(text string) (parse.Node, error) {
 	return trees[in.tree.ParseName].Root.Nodes[0], nil
 }
 
-// place is the line that a node begins on: for a text, that of its first word,
+// placeOf is the line that a node begins on: for a text, that of its first word,
 // since a text often begins with the end of the line before.
-func (in instrumenter) place(n parse.Node) Place {
-	location, _ := in.source.ErrorContext(n)
+func placeOf(tree *parse.Tree, n parse.Node) Place {
+	location, _ := tree.ErrorContext(n)
 	parts := strings.Split(location, ":")
 	line := 0
 	if len(parts) >= 3 {
 		line, _ = strconv.Atoi(parts[len(parts)-2])
 	}
-	return Place{File: in.tree.ParseName, Line: line}
+	return Place{File: tree.ParseName, Line: line}
 }

@@ -19,7 +19,6 @@ package render
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"weft/state"
@@ -40,34 +39,7 @@ const (
 // more than half of them fail, or 64, it is the template that is broken: the
 // error is then the first one, an [*Error].
 func Render(ctx context.Context, set *Set, st *state.State, vars Vars) (*Result, error) {
-	if err := guard(st); err != nil {
-		return nil, err
-	}
-	set, err := set.choose(st)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, maxTime)
-	defer cancel()
-	var leftOut []LeftOut
-	out := map[*state.ServicePort]bool{}
-	for {
-		run := &execution{ctx: ctx, set: set, vars: vars, data: newData(st, vars, out)}
-		text, failed := run.render()
-		if failed == nil {
-			result := newResult(set.Name, []Block{{Text: text}})
-			result.LeftOut, result.origins = leftOut, run.originsOnce(text)
-			return result, nil
-		}
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("render template set %s: %w", set.Name, ctx.Err())
-		}
-		if failed.record == nil || !mayLeaveOut(len(out)+1, st) {
-			return nil, firstError(leftOut, failed)
-		}
-		out[failed.record] = true
-		leftOut = append(leftOut, LeftOut{failed.record, failed})
-	}
+	return NewRenderer(set).Render(ctx, st, vars)
 }
 
 // mayLeaveOut says whether n ServicePorts may fail before the template is to
@@ -120,16 +92,4 @@ func (r *Result) Origin(line int) Origin {
 		return Origin{}
 	}
 	return all[line-1]
-}
-
-// residue is what a template prints that meant to print something else:
-// text/template's and fmt's words for what is not there.
-func residue(text string) (line int, what string) {
-	first := len(text)
-	for _, s := range []string{"<no value>", "<nil>", "%!", "\x00", "\r"} {
-		if i := strings.Index(text, s); i >= 0 && i < first {
-			first, what = i, s
-		}
-	}
-	return 1 + strings.Count(text[:first], "\n"), what
 }

@@ -205,7 +205,7 @@ func sourceLine(t *testing.T, set *render.Set, file string, line int) string {
 }
 
 // custom is a set of one main template and one partial.
-func custom(t *testing.T, main, partial string) *render.Set {
+func custom(t testing.TB, main, partial string) *render.Set {
 	t.Helper()
 	set, err := render.Parse("custom", []templates.File{{Name: templates.Main, Text: main}, {Name: "_p.nft.tmpl", Text: partial}}, nil)
 	if err != nil {

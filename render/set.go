@@ -39,8 +39,10 @@ type Set struct {
 	// Declared are the vars that the set itself adds, with their defaults.
 	Declared Vars
 
-	auto map[string]func() (*Set, error) // of [Auto]: what it chooses from, parsed when chosen
-	main *template.Template
+	auto  map[string]func() (*Set, error) // of [Auto]: what it chooses from, parsed when chosen
+	main  *template.Template
+	woven *template.Template
+	sites []site
 }
 
 // Load reads a set by name: [Auto], one of the shipped sets, or a folder. A
@@ -117,11 +119,10 @@ func ParseVars(file string, text []byte) (Vars, error) {
 // vars, which may be nil.
 func Parse(name string, files []templates.File, declared Vars) (*Set, error) {
 	set := &Set{Name: name, Files: files, Declared: declared}
-	funcs := placeholders()
-	root := template.New(name).Option("missingkey=error").Funcs(funcs)
+	root := template.New(name).Option("missingkey=error").Funcs(placeholders())
 	defined := map[string]string{}
 	for _, f := range files {
-		trees, err := parseFile(f, funcs)
+		trees, err := parseFile(f)
 		if err != nil {
 			return nil, set.parseError(err)
 		}
@@ -141,25 +142,36 @@ func Parse(name string, files []templates.File, declared Vars) (*Set, error) {
 	if set.main == nil {
 		return nil, fmt.Errorf("template set %s: no %s, which is what is executed", name, templates.Main)
 	}
-	return set, nil
+	var err error
+	set.woven, set.sites, err = weave(set.main)
+	return set, err
 }
 
 // parseFile parses one file on its own, so that a name defined in two files is
 // seen: text/template would let the last one win.
-func parseFile(f templates.File, funcs template.FuncMap) (map[string]*parse.Tree, error) {
-	t, err := template.New(f.Name).Funcs(funcs).Parse(f.Text)
+func parseFile(f templates.File) (map[string]*parse.Tree, error) {
+	t, err := template.New(f.Name).Funcs(publicFuncs()).Parse(f.Text)
 	if err != nil {
 		return nil, err
 	}
+	if strings.Contains(f.Text, "$"+reserved) {
+		return nil, fmt.Errorf("template: %s:1: names that begin with %s are weft's own", f.Name, reserved)
+	}
 	trees := map[string]*parse.Tree{}
 	for _, each := range t.Templates() {
-		if each.Tree != nil {
-			bound(each.Tree.Root)
-			trees[each.Name()] = each.Tree
+		if each.Tree == nil {
+			continue
 		}
+		if slices.ContainsFunc(append(calls(each.Tree.Root), each.Name()), isReserved) {
+			return nil, fmt.Errorf("template: %s:1: names that begin with %s are weft's own", f.Name, reserved)
+		}
+		bound(each.Tree.Root)
+		trees[each.Name()] = each.Tree
 	}
 	return trees, nil
 }
+
+func isReserved(name string) bool { return strings.HasPrefix(name, reserved) }
 
 // choose is the set itself, or for [Auto] the one that the state's size asks for.
 func (s *Set) choose(st *state.State) (*Set, error) {
@@ -191,11 +203,20 @@ func (s *Set) source(file string) string {
 	return ""
 }
 
-// placeholders are all functions that a template may name. Those that need
+// placeholders are all functions that parsed templates may call. Those that need
 // what is known only when a state is rendered are bound then.
 func placeholders() template.FuncMap {
+	funcs := publicFuncs()
+	for _, name := range []string{tickFunc, markFunc, callFunc, returnFunc, eachFunc, intoFunc, bindFunc, onceFunc} {
+		funcs[name] = func() string { return "" }
+	}
+	return funcs
+}
+
+// publicFuncs are those that users may name.
+func publicFuncs() template.FuncMap {
 	funcs := sprigFuncs()
 	maps.Copy(funcs, domainFuncs(DefaultVars()))
-	maps.Copy(funcs, (&execution{}).funcs())
+	funcs["include"] = (&execution{}).include
 	return funcs
 }

@@ -53,7 +53,10 @@ func unfit() []string {
 		"shuffle", "ago", "bcrypt", "htpasswd", "genPrivateKey", "derivePassword", "buildCustomCert",
 		"genCA", "genCAWithKey", "genSelfSignedCert", "genSelfSignedCertWithKey", "genSignedCert",
 		"genSignedCertWithKey", "encryptAES", "decryptAES", "mustDateModify", "must_date_modify",
-		"toDate", "mustToDate", "unixEpoch", "hello",
+		"toDate", "mustToDate", "unixEpoch", "durationRound", "randInt", "hello",
+		// Ends the process when it is given data that points back to itself, and
+		// nobody needs copies of what cannot be changed.
+		"deepCopy", "mustDeepCopy",
 		// nft's strings know no escapes: use comment.
 		"squote",
 		// A template reads its data and never changes it.

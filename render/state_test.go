@@ -40,3 +40,47 @@ func BenchmarkRender(b *testing.B) {
 		}
 	}
 }
+
+// changed is the state with another share for one ServicePort, as a reader of the
+// state file makes it: all others are the same.
+func changed(st *state.State, n int) *state.State {
+	c := *st
+	c.ServicePorts = append([]*state.ServicePort(nil), st.ServicePorts...)
+	p := *c.ServicePorts[n%len(c.ServicePorts)]
+	p.Endpoints = append([]state.Endpoint(nil), p.Endpoints...)
+	p.Endpoints[0].Share, p.Endpoints[1].Share = 0.15, 0.05
+	c.ServicePorts[n%len(c.ServicePorts)] = &p
+	return &c
+}
+
+// BenchmarkRenderer measures what another rendering costs after the first.
+func BenchmarkRenderer(b *testing.B) {
+	for _, name := range []string{"simplified", "cascade"} {
+		for _, n := range []int{100, 2768, 10000} {
+			set := load(b, name)
+			st, vars := numbered(n), with(b, set, nil)
+			renderer := render.NewRenderer(set)
+			bench := func(title string, next func(i int) *state.State) {
+				b.Run(fmt.Sprintf("%s/%d/%s", name, n, title), func(b *testing.B) {
+					states := make([]*state.State, 16)
+					for i := range states {
+						states[i] = next(i)
+					}
+					b.ReportAllocs()
+					for i := 0; b.Loop(); i++ {
+						if _, err := renderer.Render(b.Context(), states[i%16], vars); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			}
+			bench("none", func(int) *state.State { c := *st; return &c })
+			bench("one share", func(i int) *state.State { return changed(st, i*97) })
+			bench("one added or removed", func(i int) *state.State {
+				c := *st
+				c.ServicePorts = append([]*state.ServicePort(nil), st.ServicePorts[i%2:]...)
+				return &c
+			})
+		}
+	}
+}

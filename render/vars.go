@@ -82,6 +82,34 @@ func (v Vars) With(over, declared Vars) (Vars, error) {
 	return merged, problems.ErrorOrNil()
 }
 
+// clone is a copy that shares nothing that could be changed: vars are what YAML
+// holds.
+func (v Vars) clone() Vars {
+	copied := Vars{}
+	for name, value := range v {
+		copied[name] = cloneValue(value)
+	}
+	return copied
+}
+
+func cloneValue(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		copied := make(map[string]any, len(value))
+		for k, v := range value {
+			copied[k] = cloneValue(v)
+		}
+		return copied
+	case []any:
+		copied := make([]any, len(value))
+		for i, v := range value {
+			copied[i] = cloneValue(v)
+		}
+		return copied
+	}
+	return value
+}
+
 func checked(name string, value any, known map[string]Var, declared Vars) (any, error) {
 	if k, ok := known[name]; ok {
 		good, err := k.check(value)

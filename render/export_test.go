@@ -1,0 +1,38 @@
+package render
+
+import (
+	"context"
+	"slices"
+
+	"weft/state"
+)
+
+// RenderPlain renders a state from nothing, with the plain form of the set: what
+// its files say, without any memory.
+func RenderPlain(ctx context.Context, set *Set, st *state.State, vars Vars) (string, []LeftOut, error) {
+	set, err := set.choose(st)
+	if err != nil {
+		return "", nil, err
+	}
+	var leftOut []LeftOut
+	out := map[*state.ServicePort]bool{}
+	for {
+		v := newView(st.Node, vars, nil)
+		if _, err := v.show(st, out); err != nil {
+			return "", nil, err
+		}
+		text, failed := (&execution{ctx: ctx, set: set, vars: vars, data: v.data}).render()
+		if failed == nil {
+			slices.SortFunc(leftOut, func(a, b LeftOut) int { return a.ServicePort.Compare(b.ServicePort) })
+			return text, leftOut, nil
+		}
+		if failed.record == nil || !mayLeaveOut(len(out)+1, st) {
+			return "", nil, firstError(leftOut, failed)
+		}
+		out[failed.record] = true
+		leftOut = append(leftOut, LeftOut{failed.record, failed})
+	}
+}
+
+// Executed is how many entries a Renderer executed templates for so far.
+func (r *Renderer) Executed() int { return r.loom.executed }
