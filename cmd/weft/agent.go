@@ -47,7 +47,7 @@ func (p *program) newAgent(vars *varFlags, command string, parts ...status.Part)
 		return nil, err
 	}
 	recorder := status.New(in.config.Node, command, readVersion().Version, parts...)
-	recorder.Good(status.Config, time.Now())
+	recorder.Good(status.FromConfig, time.Now())
 	a := &agent{
 		program: p, vars: vars, status: recorder, log: slog.New(recorder.Handler(p.logger(in.config).Handler())),
 		changes: make(chan apply.Change, 1), gathers: make(chan struct{}, 1), paths: make(chan struct{}, 1),
@@ -221,7 +221,7 @@ func (a *agent) reload(change apply.Change) {
 		a.log.Error("configuration refused, the last good one stays in force", "error", err)
 		return
 	}
-	a.status.Good(status.Config, time.Now())
+	a.status.Good(status.FromConfig, time.Now())
 	old := a.config.Swap(c)
 	if c.Node != old.Node || c.State != old.State || c.FailAfter != old.FailAfter || c.Nft != old.Nft || c.History != old.History || c.HistoryLimit != old.HistoryLimit || c.Lock != old.Lock || sourceDiffers(c, old) {
 		a.log.Warn("node, state, failAfter, history, historyLimit, lock, nft and where Services come from are read at the start: restart weft for the change")

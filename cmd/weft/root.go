@@ -73,7 +73,7 @@ func (p *program) root() *cobra.Command {
 	}
 	root.AddCommand(
 		p.renderCommand(), p.applyCommand(), p.diffCommand(), p.watchCommand(), p.runCommand(), p.cleanupCommand(),
-		p.verifyCommand(), p.explainCommand(), p.checkCommand(), p.historyCommand(), p.rollbackCommand(), p.confirmCommand(),
+		p.statusCommand(), p.verifyCommand(), p.explainCommand(), p.checkCommand(), p.historyCommand(), p.rollbackCommand(), p.confirmCommand(),
 		p.templatesCommand(), p.stateCommand(), p.configCommand(), p.versionCommand(),
 	)
 	return root

@@ -42,7 +42,7 @@ func (l *Loop) read(change Change) {
 		if !l.complain("templates", "templates refused, the last good ones stay in force", err) {
 			l.newest = candidate{set, vars}
 			l.Status.Took(status.Templates, time.Since(start))
-			l.Status.Good(status.Templates, start)
+			l.Status.Good(status.FromTemplates, start)
 		}
 	}
 }
@@ -62,7 +62,9 @@ func (l *Loop) readState() {
 	}
 	l.st, l.text = st, data
 	l.Status.Took(status.Read, time.Since(start))
-	l.Status.Good(status.Read, l.fresh)
+	if !st.Written.IsZero() {
+		l.Status.Good(status.FromState, l.fresh)
+	}
 	l.Status.Wanted(st)
 }
 

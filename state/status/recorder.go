@@ -18,7 +18,7 @@ type Recorder struct {
 
 	mu     sync.Mutex
 	parts  map[Part]*part
-	inputs map[Stage]time.Time
+	inputs map[Source]time.Time
 	work   map[Stage]*Work
 	held   Held
 	state  *state.State
@@ -39,7 +39,7 @@ func New(node, command, version string, parts ...Part) *Recorder {
 	r := &Recorder{
 		node:  node,
 		agent: Agent{Command: command, Version: version, PID: os.Getpid(), Started: time.Now(), Parts: parts},
-		parts: map[Part]*part{}, inputs: map[Stage]time.Time{}, work: map[Stage]*Work{},
+		parts: map[Part]*part{}, inputs: map[Source]time.Time{}, work: map[Stage]*Work{},
 	}
 	for _, p := range parts {
 		r.parts[p] = &part{by: time.Now().Add(firstMove)}
@@ -103,9 +103,9 @@ func (r *Recorder) of(s Stage) *Work {
 	return w
 }
 
-// Good says until when what a stage reads is known to be good: its age is counted
-// from then.
-func (r *Recorder) Good(s Stage, until time.Time) {
+// Good says until when something that is read is known to be good: its age is
+// counted from then.
+func (r *Recorder) Good(s Source, until time.Time) {
 	if r == nil {
 		return
 	}
@@ -228,12 +228,17 @@ func (r *Recorder) Status() Status {
 		APIVersion: APIVersion, Kind: "Status", Time: now, Node: r.node, Agent: r.agent, Rules: r.held,
 		Events: r.events.list(), State: r.state, Proven: r.proven,
 	}
+	if r.state != nil && r.state.Node != "" {
+		s.Node = r.state.Node
+	}
 	s.Agent.Parts = slices.Clone(r.agent.Parts)
 	s.Rules.LeftOut = maps.Clone(r.held.LeftOut)
-	for _, stage := range Stages() {
-		if good, ok := r.inputs[stage]; ok {
-			s.Inputs = append(s.Inputs, Input{Name: stage, Good: good, AgeSeconds: now.Sub(good).Seconds()})
+	for _, name := range sources() {
+		if good, ok := r.inputs[name]; ok {
+			s.Inputs = append(s.Inputs, Input{Name: name, Good: good, AgeSeconds: now.Sub(good).Seconds()})
 		}
+	}
+	for _, stage := range Stages() {
 		if w := r.work[stage]; w != nil {
 			s.Stages = append(s.Stages, w.copied())
 		}

@@ -2,6 +2,7 @@ package status
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"net/netip"
 	"slices"
@@ -224,4 +225,11 @@ func (r *Report) Skipped() map[string]int {
 		}
 	}
 	return reasons
+}
+
+// Is reports whether a name means the ServicePort: its ID, that of its Service,
+// or its protocol and nodePort, such as tcp/30000.
+func (p *ServicePort) Is(name string) bool {
+	service, _, _ := strings.Cut(p.ID, ":")
+	return name == p.ID || name == service || name == fmt.Sprintf("%s/%d", p.Protocol, p.NodePort)
 }

@@ -56,6 +56,23 @@ func Stages() []Stage {
 	}
 }
 
+// Source is something that is read.
+type Source string
+
+// The sources.
+const (
+	FromConfig    Source = "configuration"
+	FromCluster   Source = "cluster"
+	FromProbes    Source = "probes"
+	FromUsage     Source = "usage"
+	FromState     Source = "state"
+	FromTemplates Source = "templates"
+)
+
+func sources() []Source {
+	return []Source{FromConfig, FromCluster, FromProbes, FromUsage, FromState, FromTemplates}
+}
+
 // Part is one of the halves of weft.
 type Part string
 
@@ -154,7 +171,7 @@ type Held struct {
 
 // Input is something that was read, and until when it is known to be good.
 type Input struct {
-	Name Stage     `json:"name" yaml:"name"`
+	Name Source    `json:"name" yaml:"name"`
 	Good time.Time `json:"good" yaml:"good"`
 	// AgeSeconds is since then.
 	AgeSeconds float64 `json:"ageSeconds" yaml:"ageSeconds"`

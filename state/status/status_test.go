@@ -211,7 +211,7 @@ func TestNil(*testing.T) {
 	r.Alive(status.Applier, time.Second)
 	r.Took(status.Apply, time.Second)
 	r.Failed(status.Apply, errors.New("x"))
-	r.Good(status.Read, time.Now())
+	r.Good(status.FromState, time.Now())
 	r.Written(&state.State{})
 	r.Wanted(&state.State{})
 	r.Loaded(1)

@@ -30,7 +30,7 @@ func busy() *status.Recorder {
 	r.Took(status.Apply, 3*time.Millisecond)
 	r.Failed(status.Render, errors.New("no"))
 	r.Proven(&status.Rules{State: st, Set: "cascade", Table: "weft", Heartbeat: time.Minute, LeftOut: map[string]string{"ns/web-1": "no"}})
-	r.Good(status.Read, time.Now())
+	r.Good(status.FromState, time.Now())
 	r.Repaired("somebody")
 	r.Beat()
 	return r
