@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -68,6 +69,9 @@ func (p *program) explain(desired *apply.Desired, rs *verify.Ruleset, sp *state.
 	fmt.Fprintln(p.stdout, "  state:")
 	for _, e := range sp.Endpoints {
 		fmt.Fprintf(p.stdout, "    %-24s %6.4g%%  on %s\n", e.AddrPort(), e.Share*100, e.Node)
+	}
+	if err := p.explainShares(desired.State, sp, time.Now()); err != nil {
+		return err
 	}
 	p.explainTemplates(desired.Result, sp)
 	for _, address := range desired.State.Addresses {

@@ -108,7 +108,7 @@ func (a *agent) watch(ctx context.Context, store *state.Store, kept func(*state.
 	}
 	c := a.config.Load()
 	loop := &watch.Loop{
-		Source: source, Store: store, Log: a.log, Status: a.status, Kept: kept,
+		Source: source, Weigher: a.newWeigher(), Store: store, Log: a.log, Status: a.status, Kept: kept,
 		MinInterval: time.Duration(c.MinInterval), MaxInterval: time.Duration(c.MaxInterval),
 	}
 	return loop.Run(ctx)

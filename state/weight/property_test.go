@@ -1,8 +1,6 @@
 package weight_test
 
 import (
-	"cmp"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"net/netip"
@@ -330,13 +328,4 @@ func TestTrimGrows(t *testing.T) {
 			t.Fatalf("the trim is %v", last)
 		}
 	})
-}
-
-// byName sorts factors for a look at one.
-func byName(p *state.ServicePort) map[string]state.Factor {
-	m := map[string]state.Factor{}
-	for _, f := range p.Factors {
-		m[cmp.Or(f.Node, fmt.Sprint(f.Address))] = f
-	}
-	return m
 }

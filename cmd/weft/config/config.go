@@ -43,6 +43,8 @@ type Config struct {
 	MinInterval Duration `yaml:"minInterval"`
 	MaxInterval Duration `yaml:"maxInterval"`
 
+	Weight Weight `yaml:",inline"`
+
 	FailAfter     Duration `yaml:"failAfter"`
 	CleanupOnExit bool     `yaml:"cleanupOnExit"`
 	History       string   `yaml:"history"`
@@ -119,7 +121,7 @@ func split(name string, by rune) string {
 
 // Keys lists all keys in the order of the documentation.
 func Keys() []Key {
-	return []Key{
+	return append([]Key{
 		text("node", "", "name of this node; empty takes $NODE_NAME, then the host's name", func(c *Config) *string { return &c.Node }),
 		text("state", "/run/weft/state.yaml", "the state file", func(c *Config) *string { return &c.State }),
 		text("templates", "auto", "template set: auto, cascade, simplified, or a folder", func(c *Config) *string { return &c.Templates }),
@@ -147,7 +149,7 @@ func Keys() []Key {
 		text("socket", "/run/weft/weft.sock", "unix socket that weft status asks; that of weft watch ends in -watch.sock; empty is none", func(c *Config) *string { return &c.Socket }),
 		choice("logLevel", "info", "least important messages to log", func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error"),
 		choice("logFormat", "text", "form of the log on standard error", func(c *Config) *string { return &c.LogFormat }, "text", "json"),
-	}
+	}, weightKeys()...)
 }
 
 // Getenv looks up a variable of the environment, as os.LookupEnv does.
