@@ -24,7 +24,25 @@ func (rs *Ruleset) String() string {
 }
 
 // writer writes lines with tabs before them.
-type writer struct{ strings.Builder }
+type writer struct {
+	strings.Builder
+	// places are where the content of items and the elements stand; nil if nobody
+	// wants to know what the lines were made of.
+	places  map[any]int
+	sources []int // of each line, its offset or -1
+	next    int   // source of the next line, plus 1
+}
+
+// from says that the next line is made of what stands in a content, so many
+// bytes from the beginning of its item or tile.
+func (w *writer) from(content any, at int) {
+	if w.places == nil {
+		return
+	}
+	if place, ok := w.places[content]; ok {
+		w.next = place + at + 1
+	}
+}
 
 func (w *writer) line(depth int, parts ...string) {
 	if len(parts) > 0 {
@@ -36,6 +54,10 @@ func (w *writer) line(depth int, parts ...string) {
 		w.WriteString(p)
 	}
 	w.WriteByte('\n')
+	if w.places != nil {
+		w.sources = append(w.sources, w.next-1)
+		w.next = 0
+	}
 }
 
 // option writes a line if its value is not empty.
@@ -51,36 +73,49 @@ func (w *writer) comment(depth int, text string) {
 	}
 }
 
-func (w *writer) table(t *Table) {
-	w.line(0, "table ", t.Family, " ", t.Name, " {")
-	w.comment(1, t.Comment)
-	w.option(1, "flags ", strings.Join(t.Flags, ", "))
-	first := t.Comment == "" && len(t.Flags) == 0
+func (w *writer) table(t *Table) { w.addition(t.Family+" "+t.Name, additionOf(t)) }
+
+// additionOf is all of a table.
+func additionOf(t *Table) *addition {
+	a := &addition{comment: t.Comment, flags: t.Flags, objects: t.Objects, sets: t.Sets, others: t.Others}
+	for _, c := range t.Chains {
+		a.chains = append(a.chains, chainPart{c, true, c.Rules})
+	}
+	return a
+}
+
+func (w *writer) addition(table string, a *addition) {
+	w.line(0, "table ", table, " {")
+	w.comment(1, a.comment)
+	w.option(1, "flags ", strings.Join(a.flags, ", "))
+	first := a.comment == "" && len(a.flags) == 0
 	gap := func() {
 		if !first {
 			w.line(0)
 		}
 		first = false
 	}
-	for _, o := range t.Objects {
+	for _, o := range a.objects {
 		gap()
 		w.object(o)
 	}
-	for _, s := range t.Sets {
+	for _, s := range a.sets {
 		gap()
 		w.set(s)
 	}
-	for _, c := range t.Chains {
+	for _, c := range a.chains {
 		gap()
 		w.chain(c)
 	}
-	for _, s := range t.Others {
+	for _, s := range a.others {
+		w.from(s, s.at)
 		w.line(1, s.Text)
 	}
 	w.line(0, "}")
 }
 
 func (w *writer) object(o *Object) {
+	w.from(o, o.at)
 	w.line(1, o.Kind, " ", o.Name, " {")
 	for _, s := range o.Body {
 		w.line(2, s)
@@ -88,14 +123,19 @@ func (w *writer) object(o *Object) {
 	w.line(1, "}")
 }
 
-func (w *writer) chain(c *Chain) {
+func (w *writer) chain(c chainPart) {
+	w.from(c.Chain, c.at)
 	w.line(1, "chain ", c.Name, " {")
-	w.comment(2, c.Comment)
-	if c.Base != nil {
+	if c.head {
+		w.comment(2, c.Comment)
+	}
+	if c.head && c.Base != nil {
+		w.from(c.Chain, c.Base.at)
 		w.base(c.Base)
 	}
-	for i := range c.Rules {
-		w.line(2, c.Rules[i].Text)
+	for i := range c.rules {
+		w.from(c.Chain, c.rules[i].at)
+		w.line(2, c.rules[i].Text)
 	}
 	w.line(1, "}")
 }
@@ -134,6 +174,7 @@ func (w *writer) set(s *Set) {
 	if s.Typeof {
 		kind = "typeof "
 	}
+	w.from(s, s.at)
 	w.line(1, keyword, s.Name, " {")
 	if s.Data != "" {
 		w.line(2, kind, s.Key, " : ", s.Data)
@@ -165,12 +206,14 @@ func (w *writer) elements(elements []*Element) {
 	case 0:
 		return
 	case 1:
+		w.from(elements[0], elements[0].at)
 		w.line(2, "elements = { ", elements[0].Text, " }")
 		return
 	}
 	w.line(2, "elements = {")
-	for i := range elements {
-		w.line(3, elements[i].Text, ",")
+	for _, e := range elements {
+		w.from(e, e.at)
+		w.line(3, e.Text, ",")
 	}
 	w.line(2, "}")
 }

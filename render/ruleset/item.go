@@ -88,3 +88,31 @@ func (rs *Ruleset) collect() {
 
 // text puts the parts together.
 func (rs *Ruleset) text() string { return strings.Join(rs.parts, "") }
+
+// placesOf gives the offset of the content of each item and of the tile of each
+// element; nothing for a ruleset that was made by hand.
+func placesOf(rs *Ruleset) map[any]int {
+	places := map[any]int{}
+	for i, it := range rs.items.members {
+		at := rs.items.start(i)
+		switch c := it.content.(type) {
+		case *Table:
+			c.places(places, at)
+		case *Statement:
+			places[c] = at
+		}
+	}
+	return places
+}
+
+func (t *Table) places(places map[any]int, at int) {
+	t.each(at, func(it *item, at int) {
+		switch c := it.content.(type) {
+		case *Chain, *Object, *Statement:
+			places[c] = at
+		case *Set:
+			places[c] = at
+			placedSet{c, at}.each(func(e *Element, at int) { places[e] = at })
+		}
+	})
+}

@@ -70,7 +70,7 @@ func drawParts(t *rapid.T) []string {
 	case 1:
 		return drawList(t)
 	}
-	text := drawRuleset(t)
+	text := drawTable(t, "ip", nil).String()
 	var parts []string
 	for len(text) > 0 {
 		n := rapid.IntRange(1, min(len(text), 200)).Draw(t, "part")

@@ -218,7 +218,9 @@ func (p *parser) unknownLine(first token) any {
 		p.skip()
 		return nil
 	}
+	start := p.began
 	s := p.other()
+	s.at, s.end = s.at-start, s.end-start
 	return &s
 }
 

@@ -1,15 +1,19 @@
 package ruleset
 
+import "strings"
+
 // Transaction is what turns a kernel that holds one ruleset into one that holds
-// another.
+// another: nft takes all of it or nothing.
 type Transaction struct {
-	// Touched says what changes, a table each, in the order of the names.
+	// Touched says what changes, a table each, in the order of their names.
 	Touched []Touched
 	// Replaced says what is taken out and put in again although only a part of
 	// it differs, because nft has no command for the difference.
 	Replaced []Replaced
 
-	text string
+	changes []*tableChange
+	others  []*Statement
+	new     *Ruleset
 }
 
 // Touched is what a transaction changes in one table.
@@ -41,16 +45,133 @@ type TouchedSet struct {
 type Replaced struct {
 	// What is the block, as "table ip weft" or "chain ip weft services".
 	What string
-	// Why says what of it cannot be changed in place.
+	// Why says what of it cannot be changed in place, or what it refers to that
+	// is replaced.
 	Why string
 }
 
 // Empty reports whether there is nothing to do.
-func (tx *Transaction) Empty() bool { return tx.text == "" }
+func (tx *Transaction) Empty() bool { return len(tx.changes)+len(tx.others) == 0 }
 
 // Text is the transaction as nft commands, empty where there is nothing to do.
-func (tx *Transaction) Text() string { return tx.text }
+func (tx *Transaction) Text() string {
+	w := &writer{}
+	tx.write(w)
+	return w.String()
+}
 
-// Source is the line of the ruleset that a line of Text was made of, both from 1;
-// 0 where it was not made of any, as a deletion.
-func (tx *Transaction) Source(line int) int { return 0 }
+// Source is the line of the new ruleset that a line of Text was made of, both
+// from 1; 0 where it was not made of any, as a deletion.
+func (tx *Transaction) Source(line int) int {
+	w := &writer{places: placesOf(tx.new)}
+	tx.write(w)
+	if line < 1 || line > len(w.sources) || w.sources[line-1] < 0 {
+		return 0
+	}
+	return 1 + strings.Count(tx.new.text()[:w.sources[line-1]], "\n")
+}
+
+func (tx *Transaction) write(w *writer) {
+	for _, c := range tx.changes {
+		c.write(w)
+	}
+	for _, s := range tx.others {
+		w.from(s, s.at)
+		w.line(0, s.Text)
+	}
+}
+
+// tableChange is what happens to one table, in this order.
+type tableChange struct {
+	family, name string
+	deleted      bool // the whole table
+	deletions    []deletion
+	addition     *addition
+	insertions   []insertion
+	elements     []elementList // for sets that are there already
+}
+
+func (c *tableChange) empty() bool {
+	return !c.deleted && len(c.deletions)+len(c.insertions)+len(c.elements) == 0 && c.addition == nil
+}
+
+// deletion is a command that makes room.
+type deletion struct {
+	verb     string // "flush" or "delete"; "add" for elements whose timeout may have run out
+	kind     string // "chain", "set", "map", "element", or that of an object
+	name     string // of the element's set
+	elements []*Element
+}
+
+// addition is a table block with what is added.
+type addition struct {
+	comment string
+	flags   []string
+	objects []*Object
+	sets    []*Set
+	chains  []chainPart
+	others  []*Statement
+}
+
+// chainPart is what is added of a chain.
+type chainPart struct {
+	*Chain
+	head  bool // its base and comment
+	rules []Rule
+}
+
+// insertion is a rule that goes before all others of its chain.
+type insertion struct {
+	chain *Chain
+	rule  *Rule
+}
+
+// elementList are elements that are added to a set.
+type elementList struct {
+	set      *Set
+	elements []*Element
+}
+
+func (c *tableChange) write(w *writer) {
+	table := c.family + " " + c.name
+	if c.deleted {
+		w.line(0, "delete table ", table)
+	}
+	for _, d := range c.deletions {
+		if d.elements == nil {
+			w.line(0, d.verb, " ", d.kind, " ", table, " ", d.name)
+			continue
+		}
+		w.elementCommand(d.verb+" element "+table+" "+d.name, d.elements, func(e *Element) string {
+			if d.verb == "add" {
+				return e.Text
+			}
+			return e.Key
+		})
+	}
+	if c.addition != nil {
+		w.addition(table, c.addition)
+	}
+	for _, i := range c.insertions {
+		w.from(i.chain, i.rule.at)
+		w.line(0, "insert rule ", table, " ", i.chain.Name, " ", i.rule.Text)
+	}
+	for _, l := range c.elements {
+		w.elementCommand("add element "+table+" "+l.set.Name, l.elements, func(e *Element) string { return e.Text })
+	}
+}
+
+// elementCommand writes a command for elements: each of several on its own line.
+func (w *writer) elementCommand(command string, elements []*Element, text func(e *Element) string) {
+	if len(elements) == 1 {
+		w.from(elements[0], elements[0].at)
+		w.line(0, command, " { ", text(elements[0]), " }")
+		return
+	}
+	w.line(0, command, " {")
+	for _, e := range elements {
+		w.from(e, e.at)
+		w.line(1, text(e), ",")
+	}
+	w.line(0, "}")
+}
