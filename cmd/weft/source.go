@@ -29,7 +29,7 @@ func (a *agent) source() (watch.Source, error) {
 	server.UserAgent = "weft/" + readVersion().Version
 	return kube.New(kube.Config{
 		Node: c.Node, Namespaces: c.Namespaces, Selector: c.Selector.Selector, MinNodes: c.MinNodes,
-		NodePortAddresses: c.NodePortAddresses, Events: c.Events,
+		NodePortAddresses: c.NodePortAddresses, Events: c.Events, Triggered: a.status.Triggered,
 	}, server, a.log)
 }
 

@@ -3,6 +3,7 @@ package kube
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -22,6 +23,9 @@ type Config struct {
 	NodePortAddresses NodePortAddresses
 	// Events says whether wrong annotations are told as Events on the Service.
 	Events bool
+	// Triggered is told, for each change of endpoints, when what led to it
+	// happened. It returns at once, and may be nil.
+	Triggered func(time.Time)
 }
 
 // surroundings reads what all conversions depend on, and the node's addresses.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -40,6 +41,9 @@ type noted struct {
 	touched func(types.NamespacedName)
 	// moved is told of changes of nodes and Service ranges.
 	moved func()
+	// triggered is told when what led to a change of endpoints happened; it may
+	// be nil.
+	triggered func(time.Time)
 	// failed is told why a list or watch ended.
 	failed func(error)
 }
@@ -87,12 +91,37 @@ func (in *informed) addScope(client kubernetes.Interface, c *Config, namespace s
 				to.touched(types.NamespacedName{Namespace: svc.Namespace, Name: svc.Name})
 			}
 		})),
-		in.add(slices, to, handler(func(o any) {
-			if key, ok := serviceOf(o); ok && in.service(key) != nil {
-				to.touched(key)
-			}
-		})),
+		in.add(slices, to, in.sliceHandler(to)),
 	)
+}
+
+// sliceHandler tells of changed slices of Services that are looked at. The trigger
+// is told first, so that the state that follows from the change is not written
+// before.
+func (in *informed) sliceHandler(to noted) cache.ResourceEventHandler {
+	all := handler(func(o any) {
+		if key, ok := serviceOf(o); ok && in.service(key) != nil {
+			to.touched(key)
+		}
+	})
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(o any) { in.trigger(to, nil, o); all.OnAdd(o, false) },
+		UpdateFunc: func(before, after any) { in.trigger(to, before, after); all.OnUpdate(before, after) },
+		DeleteFunc: all.OnDelete, // no slice is left that could say when
+	}
+}
+
+// trigger tells when what led to a change happened, unless the slice says the
+// same as before.
+func (in *informed) trigger(to noted, before, after any) {
+	b, hadOne := before.(*discoveryv1.EndpointSlice)
+	a, ok := after.(*discoveryv1.EndpointSlice)
+	if to.triggered == nil || !ok || hadOne && b.CreationTimestamp.Equal(&a.CreationTimestamp) {
+		return
+	}
+	if key, ok := serviceOf(a); ok && in.service(key) != nil {
+		to.triggered(a.CreationTimestamp.Time)
+	}
 }
 
 // addCluster looks at what is in no namespace.

@@ -82,7 +82,7 @@ func (s *Source) Run(ctx context.Context, changed func()) error {
 	in, err := newInformed(s.client, &s.config, withRanges, noted{
 		touched: func(key types.NamespacedName) { v.touch(key); s.notify() },
 		moved:   func() { v.move(); s.notify() },
-		failed:  s.failed,
+		failed:  s.failed, triggered: s.config.Triggered,
 	})
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"strings"
+	"time"
 	"unique"
 
 	corev1 "k8s.io/api/core/v1"
@@ -82,7 +83,19 @@ func trimSlice(o *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
 	for _, p := range o.Ports {
 		kept.Ports = append(kept.Ports, discoveryv1.EndpointPort{Name: p.Name, Protocol: p.Protocol, Port: p.Port})
 	}
+	// It takes the place of a time that nobody asks for, so that no map is kept.
+	kept.CreationTimestamp = metav1.NewTime(triggered(o))
 	return kept
+}
+
+// triggered is when what a slice tells began to be so, as the controller of
+// EndpointSlices says; the time of its creation where it does not say.
+func triggered(o *discoveryv1.EndpointSlice) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, o.Annotations[corev1.EndpointsLastChangeTriggerTime])
+	if err != nil {
+		return o.CreationTimestamp.Time
+	}
+	return t
 }
 
 var yes, no = true, false

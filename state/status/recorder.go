@@ -29,6 +29,7 @@ type Recorder struct {
 	proven  *Rules
 	events  ring[Event]
 	samples samples
+	changes changes
 }
 
 // part is a loop that promised to move.
@@ -123,6 +124,8 @@ func (r *Recorder) Written(st *state.State) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state, r.written = st, true
+	r.changes.written(st.Generation)
+	r.changes.proven(r.held.Proven, time.Now())
 	r.samples.take(st, time.Now())
 	if !slices.Contains(r.agent.Parts, Applier) {
 		r.held.Wanted = st.Generation
@@ -167,6 +170,7 @@ func (r *Recorder) Proven(rules *Rules) {
 	h.Applied, h.Proven, h.Checked = rules.State.Generation, rules.State.Generation, now
 	h.Set, h.Table, h.Pinned, h.LeftOut = rules.Set, rules.Table, rules.Pinned, rules.LeftOut
 	h.HeartbeatSeconds = rules.Heartbeat.Seconds()
+	r.changes.proven(h.Proven, now)
 }
 
 // Disclaim says that it is no longer known what the kernel holds.
@@ -243,6 +247,7 @@ func (r *Recorder) Status() Status {
 			s.Stages = append(s.Stages, w.copied())
 		}
 	}
+	s.Programming = r.changes.took.clone()
 	s.Health = r.health(now)
 	return s
 }

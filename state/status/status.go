@@ -125,6 +125,10 @@ type Status struct {
 	Stages     []Work    `json:"stages" yaml:"stages"`
 	Events     []Event   `json:"events,omitempty" yaml:"events,omitempty"`
 
+	// Programming is how long changes of endpoints took, from what led to them to
+	// the proof of the rules that follow. Only an agent that has both parts can
+	// tell.
+	Programming Histogram `json:"-" yaml:"-"`
 	// State is the newest that is known, Proven what is proven now; each may be
 	// nil.
 	State  *state.State `json:"-" yaml:"-"`

@@ -267,3 +267,40 @@ func BenchmarkReport(b *testing.B) {
 		r.Took(status.Apply, time.Millisecond)
 	}
 }
+
+// TestProgramming follows changes of endpoints from what led to them to the proof.
+func TestProgramming(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := status.New("n1", "weft run", "", status.Watcher, status.Applier)
+		took := func(want ...float64) {
+			t.Helper()
+			h, sum := r.Status().Programming, 0.0
+			for _, w := range want {
+				sum += w
+			}
+			if h.Count != uint64(len(want)) || math.Abs(h.Sum-sum) > 1e-9 {
+				t.Errorf("%d changes took %v s, want %v", h.Count, h.Sum, want)
+			}
+		}
+		r.Triggered(time.Now().Add(-time.Hour)) // before the start
+		time.Sleep(time.Second)
+		r.Written(&state.State{Generation: 1})
+		r.Proven(rules(1, ""))
+		took()
+		at := time.Now()
+		r.Triggered(at)
+		time.Sleep(time.Second)
+		r.Written(&state.State{Generation: 2})
+		r.Triggered(time.Now()) // generation 2 does not have it
+		time.Sleep(time.Second)
+		r.Proven(rules(2, ""))
+		took(2)
+		r.Written(&state.State{Generation: 2}) // and it changes nothing
+		took(2, 1)
+		r.Triggered(time.Now().Add(time.Hour)) // another clock
+		r.Written(&state.State{Generation: 3})
+		r.Written(&state.State{Generation: 4})
+		r.Proven(rules(4, ""))
+		took(2, 1, 0)
+	})
+}

@@ -71,7 +71,13 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	w := &writer{out: out, table: c.table, now: s.Time}
 	w.gauge(buildInfo, 1, c.options.Version, c.options.Revision, c.options.Go)
 	w.health(s.Health)
-	w.rules(s.Rules)
+	w.gauge(wantedGeneration, float64(s.Rules.Wanted))
+	if slices.Contains(s.Agent.Parts, status.Applier) {
+		w.rules(s.Rules)
+	}
+	if slices.Contains(s.Agent.Parts, status.Watcher) && slices.Contains(s.Agent.Parts, status.Applier) {
+		w.histogram(networkProgramming, s.Programming)
+	}
 	w.stages(s)
 	if s.State == nil {
 		return
@@ -145,7 +151,6 @@ func (w *writer) health(h status.Health) {
 }
 
 func (w *writer) rules(h status.Held) {
-	w.gauge(wantedGeneration, float64(h.Wanted))
 	w.gauge(appliedGeneration, float64(h.Applied))
 	w.gauge(provenGeneration, float64(h.Proven))
 	w.timestamp(lastProof, h.Checked)

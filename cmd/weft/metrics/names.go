@@ -22,6 +22,7 @@ const (
 	lastHeartbeat
 	heartbeatTimeout
 	stageDuration
+	networkProgramming
 	stageFailures
 	stageFailing
 	inputAge
@@ -70,6 +71,7 @@ func newTable() *table {
 		lastHeartbeat:       describe("last_heartbeat_timestamp_seconds", "When the heartbeat was renewed last."),
 		heartbeatTimeout:    describe("heartbeat_timeout_seconds", "How long the rules work without a live weft; 0 is for ever."),
 		stageDuration:       describe("stage_duration_seconds", "How long a stage took on the way from the source to the kernel.", "stage"),
+		networkProgramming:  describe("network_programming_duration_seconds", "How long changes of endpoints took, from what led to them to the proof of the rules that follow."),
 		stageFailures:       describe("stage_failures_total", "Times that a stage failed.", "stage"),
 		stageFailing:        describe("stage_failing", "1 if the last try of a stage failed.", "stage"),
 		inputAge:            describe("input_age_seconds", "Time since an input was known to be good.", "input"),
