@@ -115,6 +115,11 @@ func (d *tableDiff) write() {
 		}
 		c.insertions = append(c.insertions, chain.insertions()...)
 	}
+	for _, block := range d.out {
+		if chain, ok := block.(*Chain); ok && len(chain.Rules) > 0 && chain.Rules[0].Text == unlike { // who knows what it refers to
+			c.deletions = append(c.deletions, deletion{verb: "flush", kind: "chain", name: chain.Name})
+		}
+	}
 	for _, block := range usersFirst(d.out) {
 		c.deletions = append(c.deletions, deletionOf(block))
 	}

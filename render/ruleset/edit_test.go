@@ -63,7 +63,7 @@ func TestEdited(t *testing.T) {
 		{
 			"chain gone with its element",
 			[]Edit{in(Edit{Set: "ports", Key: "tcp . 2", Gone: true}), in(Edit{Chain: "two", Gone: true})},
-			[]string{"table ip weft {", "chain two {", "}", "}", "table ip weft {", "chain two {", "accept", "}", "}", "add element ip weft ports { tcp . 2 : goto two }"},
+			[]string{"table ip weft {", "chain two {", "accept", "}", "}", "add element ip weft ports { tcp . 2 : goto two }"},
 		},
 		{"chain of somebody", []Edit{in(Edit{Chain: "stray"})}, []string{"flush chain ip weft stray", "delete chain ip weft stray"}},
 		{"set of somebody", []Edit{in(Edit{Set: "stray"})}, []string{"delete set ip weft stray"}},
