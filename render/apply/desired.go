@@ -70,20 +70,7 @@ func (r *Refusal) Unwrap() error { return r.err }
 // Desire renders the state and lints what came out. The error is a
 // [*render.Error] for a template that fails and a [*Refusal] for findings.
 func Desire(ctx context.Context, set *render.Set, st *state.State, vars render.Vars) (*Desired, error) {
-	result, err := render.Render(ctx, set, st, vars)
-	if err != nil {
-		return nil, err
-	}
-	d := &Desired{Result: result, State: st, Vars: vars, Table: vars.Table()}
-	parsed, err := ruleset.Parse(result.Text())
-	if err != nil {
-		return nil, d.refusal("lint", syntaxFindings(err), err)
-	}
-	if findings := ruleset.Lint(parsed, ruleset.Options{Table: d.Table}); len(findings) > 0 {
-		return nil, d.refusal("lint", findings, nil)
-	}
-	d.Ruleset = parsed
-	return d, nil
+	return NewComposer(set).Desire(ctx, st, vars)
 }
 
 func syntaxFindings(err error) []ruleset.Finding {

@@ -49,10 +49,15 @@ func (d *Desired) Listing(ctx context.Context, runner nft.Runner) (string, error
 // that rules that do not do their job never see one. It costs as much as the
 // real thing.
 func (d *Desired) Rehearse(ctx context.Context, runner nft.Runner) error {
-	return nft.InScratch(func() error {
+	err := nft.InScratch(func() error {
 		if err := d.Load(ctx, runner); err != nil {
 			return err
 		}
 		return d.Prove(ctx)
 	})
+	var unproven *Unproven
+	if errors.As(err, &unproven) {
+		unproven.Rehearsed = true
+	}
+	return err
 }

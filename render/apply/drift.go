@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,24 +14,25 @@ import (
 )
 
 // listen subscribes to the tables that are to be loaded, before anything is
-// read back that a later change could make untrue. It reports whether it just
-// began to: what happened before was not heard.
-func (l *Loop) listen(ctx context.Context) (began bool) {
+// read back that a later change could make untrue. What happened before it just
+// began to was not heard, so that nothing is known.
+func (l *Loop) listen(ctx context.Context) {
 	began, err := l.foreign.start(ctx, l.table())
 	if l.complain("listen", "changes by others are not heard of", err) {
 		l.hearing.again()
 	} else {
 		l.hearing.over()
 	}
-	return began
+	if began {
+		l.mirror.prover.Forget()
+	}
 }
 
-// listenAgain is listen after it failed, with a proof of everything that may have
-// been changed unheard.
+// listenAgain is listen after it failed. What changed unheard is looked for
+// whether it works now or not.
 func (l *Loop) listenAgain(ctx context.Context) {
-	if l.listen(ctx) {
-		l.look(ctx, "listening again")
-	}
+	l.listen(ctx)
+	l.disturbed(ctx)
 }
 
 // A fight with another writer is this many repairs within this time: from then
@@ -58,19 +60,81 @@ func (r *repairs) fight(now time.Time) bool {
 // disturbed looks whether what somebody else did to our tables matters, and
 // repairs it.
 func (l *Loop) disturbed(ctx context.Context) {
-	if what := told(l.foreign.take()); what != "" {
-		l.look(ctx, what)
-	}
 	if err := l.foreign.failure(); err != nil {
 		l.complain("listen", "changes by others are not heard of", err)
 		l.hearing.again()
 	}
+	if l.idle() {
+		l.foreign.take()
+		return // nothing is claimed, so nothing is to be kept
+	}
+	start := time.Now()
+	n, err := l.mirror.follow(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if err == nil && n.nothing() {
+		l.Log.Debug("nothing of ours changed", "after", told(n.others))
+		return
+	}
+	l.judge(ctx, start, told(n.others), n, err)
+}
+
+// idle reports whether there is nothing that is to be kept as it is.
+func (l *Loop) idle() bool { return l.applied == nil || l.stale || l.blind() }
+
+// judge repairs what others changed. Where everything was read anew, a proof tells
+// whether there is anything to repair.
+func (l *Loop) judge(ctx context.Context, start time.Time, what string, n news, err error) {
+	if err == nil {
+		err = l.drifted(n)
+	}
+	if err == nil && len(l.drift) == 0 {
+		l.Status.Took(status.Verify, time.Since(start))
+		l.Status.Proven(l.rules(l.applied))
+		l.Log.Debug("rules still proven", "after", what)
+		return
+	}
+	if err != nil {
+		l.applied, l.drift = nil, nil
+	}
+	l.tellDrift(what)
+	if l.repairs.fight(time.Now()) {
+		l.Log.Warn("somebody keeps changing our rules: the repair waits", "change", what, "error", err)
+		l.failed()
+		return
+	}
+	l.Log.Warn("rules changed by somebody else, repairing", "change", what, "error", err)
+	l.pass(ctx, 0)
+}
+
+// drifted takes down what is not as it was proven. An error says that this is not
+// known, and that the rules do not do any more what they should.
+func (l *Loop) drifted(n news) error {
+	switch {
+	case n.nameless:
+		return errNameless
+	case !n.whole:
+		l.drift = append(l.drift, n.changes...)
+		return nil
+	}
+	_, err := l.mirror.prove(l.applied)
+	return err
+}
+
+// errNameless is what others did that no list of chains and sets tells.
+var errNameless = errors.New("a table was changed as a whole")
+
+// tellDrift reports that somebody changed our rules.
+func (l *Loop) tellDrift(what string) {
+	l.Status.Disclaim()
+	l.Status.Repaired(what)
 }
 
 // saidEvents is how many transactions of others are told one by one.
 const saidEvents = 3
 
-// told says what others did; empty if it was all our own.
+// told says what others did.
 func told(events []nft.Event) string {
 	var said []string
 	others := 0
@@ -85,35 +149,24 @@ func told(events []nft.Event) string {
 	if others > saidEvents {
 		said = append(said, fmt.Sprintf("and %d more transactions", others-saidEvents))
 	}
+	if others == 0 {
+		return "unheard"
+	}
 	return strings.Join(said, "; ")
 }
 
-// look proves what the kernel holds, and loads it again if it is not what it
+// look reads everything and proves it, and loads it again if it is not what it
 // should be.
 func (l *Loop) look(ctx context.Context, reason string) {
-	if l.applied == nil || l.stale || l.blind() {
+	if l.idle() {
 		return // nothing is claimed, so nothing is to be kept
 	}
 	start := time.Now()
-	err := l.applied.Prove(ctx)
-	if ctx.Err() != nil {
-		return
+	l.mirror.prover.Forget()
+	n, err := l.mirror.follow(ctx)
+	if ctx.Err() == nil {
+		l.judge(ctx, start, reason, n, err)
 	}
-	if err == nil {
-		l.Status.Took(status.Verify, time.Since(start))
-		l.Status.Proven(l.rules(l.applied))
-		l.Log.Debug("rules still proven", "after", reason)
-		return
-	}
-	l.Status.Disclaim()
-	l.Status.Repaired(reason)
-	if l.repairs.fight(time.Now()) {
-		l.Log.Warn("somebody keeps changing our rules: the repair waits", "change", reason, "error", err)
-		l.failed()
-		return
-	}
-	l.Log.Warn("rules changed by somebody else, repairing", "change", reason, "error", err)
-	l.pass(ctx, Everything)
 }
 
 // endFlows deletes the UDP flows of endpoints that are gone from what is now in

@@ -19,11 +19,13 @@ const renewals = 3
 func (l *Loop) beat(ctx context.Context) {
 	defer l.reportLetGo()
 	if l.pinned == nil && (l.good.set == nil || l.letGo()) || l.blind() || l.inForce().Heartbeat() == 0 {
+		l.beaten = time.Now() // that there should be none is looked at no less often
 		l.schedule()
 		return
 	}
 	err := l.renew(ctx)
 	if err == nil {
+		l.beaten = time.Now()
 		l.Status.Beat()
 	}
 	if ctx.Err() == nil && l.complain("heartbeat", "heartbeat not renewed, loading the rules again", err) {
@@ -69,8 +71,9 @@ func (l *Loop) blind() bool {
 	return l.FailAfter > 0 && !l.failing.IsZero() && time.Since(l.failing) > l.FailAfter
 }
 
-// schedule sets the time of the next heartbeat.
-func (l *Loop) schedule() { l.beats.Reset(l.interval()) }
+// schedule sets the time of the next heartbeat. That is counted from the last one,
+// so that changes that come again and again do not put it off.
+func (l *Loop) schedule() { l.beats.Reset(max(0, l.interval()-time.Since(l.beaten))) }
 
 // interval is the time between two heartbeats, or two looks whether there should
 // be one.

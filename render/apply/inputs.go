@@ -23,8 +23,9 @@ type inputs struct {
 
 // candidate is a template set with the vars to render it with.
 type candidate struct {
-	set  *render.Set
-	vars render.Vars
+	set      *render.Set
+	vars     render.Vars
+	composer *Composer
 }
 
 // ready reports whether there is enough to render.
@@ -40,7 +41,7 @@ func (l *Loop) read(change Change) {
 		start := time.Now()
 		set, vars, err := l.Templates()
 		if !l.complain("templates", "templates refused, the last good ones stay in force", err) {
-			l.newest = candidate{set, vars}
+			l.newest = candidate{set, vars, NewComposer(set)}
 			l.Status.Took(status.Templates, time.Since(start))
 			l.Status.Good(status.FromTemplates, start)
 		}

@@ -2,7 +2,9 @@ package apply
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"time"
 
 	"weft/render/nft"
 )
@@ -84,8 +86,8 @@ const maxWaiting = 64
 func (li *listener) keep(e nft.Event) {
 	li.mu.Lock()
 	defer li.mu.Unlock()
-	if e.Expired {
-		return // its time was over: nobody changed anything
+	if e.Expired || e.Beat {
+		return // nobody changed anything
 	}
 	if len(li.events) >= maxWaiting {
 		e = nft.Event{Lost: true}
@@ -118,6 +120,24 @@ func (li *listener) failure() error {
 	li.mu.Lock()
 	defer li.mu.Unlock()
 	return li.failed
+}
+
+// hearing is how long a notification may be on its way. The kernel sends it before
+// the transaction's sender gets an answer, so what is not there soon never comes.
+const hearing = 2 * time.Second
+
+// heard gives the events up to a generation, and those behind it that are known.
+func (li *listener) heard(ctx context.Context, generation uint32) ([]nft.Event, error) {
+	if li.sub == nil {
+		return nil, nft.ErrLost
+	}
+	limited, cancel := context.WithTimeout(ctx, hearing)
+	defer cancel()
+	err := li.sub.Heard(limited, generation)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("wait for the notifications of a transaction: %w", err)
+	}
+	return li.take(), err
 }
 
 // close ends the goroutine and returns what could not be closed.

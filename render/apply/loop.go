@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"weft/render"
 	"weft/render/history"
 	"weft/render/nft"
+	"weft/render/verify"
 	"weft/state"
 	"weft/state/status"
 )
@@ -51,7 +53,8 @@ type Loop struct {
 	Pinned func() (*Desired, error)
 
 	inputs
-	applied *Desired          // what the kernel holds, proven; nil if that is not known
+	applied *Desired          // what the kernel holds, proven, but for drift; nil if that is not known
+	drift   []verify.Change   // what others made of it since
 	flowed  *state.State      // whose UDP flows there may be
 	said    map[string]string // the last complaint of each stage: each is said once
 	failing time.Time         // since when nothing that is wanted could be proven; zero if it is
@@ -60,7 +63,9 @@ type Loop struct {
 	subscribe subscriber // nil is the kernel's
 	own       nft.Own
 	heart     *nft.Heart
+	beaten    time.Time // when the heartbeat was renewed last
 	foreign   *listener
+	mirror    *mirror
 	beats     *time.Timer
 	retries   *backoff // of what could not be brought to the kernel
 	hearing   *backoff // of listening
@@ -129,7 +134,7 @@ func (l *Loop) close() {
 	l.beats.Stop()
 	l.retries.over()
 	l.hearing.over()
-	if err := errors.Join(l.foreign.close(), l.heart.Close()); err != nil {
+	if err := errors.Join(l.foreign.close(), l.mirror.close(), l.heart.Close()); err != nil {
 		l.Log.Warn("netlink sockets not closed", "error", err)
 	}
 }
@@ -142,7 +147,11 @@ func (l *Loop) pass(ctx context.Context, change Change) {
 		l.schedule()
 		return
 	}
-	unheard := l.listen(ctx) && l.applied != nil
+	if l.complain("observe", "the kernel's rules cannot be read", l.observe(ctx)) {
+		l.failed()
+		l.schedule()
+		return
+	}
 	if err := l.bring(ctx, change == Everything || wasStale); err != nil {
 		l.failed()
 	} else {
@@ -150,9 +159,6 @@ func (l *Loop) pass(ctx context.Context, change Change) {
 		l.retries.over()
 	}
 	l.schedule()
-	if unheard {
-		l.look(ctx, "listening again")
-	}
 }
 
 // failed sets the time of the next try.
@@ -196,11 +202,13 @@ func templatesAtFault(err error) bool {
 func (l *Loop) try(ctx context.Context, c candidate, force bool) error {
 	desired, err := l.desire(ctx, c)
 	if err == nil {
+		err = l.catchUp(ctx)
+	}
+	if err == nil {
 		if !force && l.holds(ctx, desired) {
-			l.endFlows(ctx, desired.State)
-			return nil
+			return l.confirm(ctx, desired)
 		}
-		err = l.load(ctx, c, desired)
+		err = l.load(ctx, c, desired, force)
 	}
 	if ctx.Err() == nil {
 		l.keep(desired, l.text, err)
@@ -211,15 +219,28 @@ func (l *Loop) try(ctx context.Context, c candidate, force bool) error {
 // desire is what the templates make of the state.
 func (l *Loop) desire(ctx context.Context, c candidate) (*Desired, error) {
 	start := time.Now()
-	desired, err := Desire(ctx, c.set, l.st, c.vars)
+	desired, err := c.composer.Desire(ctx, l.st, c.vars)
 	if err != nil {
 		return nil, err
 	}
 	l.Status.Took(status.Render, time.Since(start))
-	for _, left := range desired.LeftOut {
-		l.complain("left out "+left.ServicePort.ID(), "ServicePort left to kube-proxy, its template failed", left.Err)
-	}
+	l.tellLeftOut(desired.LeftOut)
 	return desired, nil
+}
+
+// tellLeftOut says which ServicePorts are left out, and which are no longer.
+func (l *Loop) tellLeftOut(list []render.LeftOut) {
+	const stage = "left out "
+	now := map[string]bool{}
+	for _, left := range list {
+		now[stage+left.ServicePort.ID()] = true
+		l.complain(stage+left.ServicePort.ID(), "ServicePort left to kube-proxy, its template failed", left.Err)
+	}
+	for said := range l.said {
+		if strings.HasPrefix(said, stage) && !now[said] {
+			l.complain(said, "", nil)
+		}
+	}
 }
 
 // keep notes in the history how a transaction ended.
@@ -230,53 +251,6 @@ func (l *Loop) keep(desired *Desired, text []byte, err error) {
 	if e, ok := Record(desired, text, err); ok {
 		l.Keep(e)
 	}
-}
-
-// holds says whether the kernel has the desired rules already. At the start
-// they must be those that an earlier run loaded, and a proof must find them
-// still at work: then they are not touched, so that a restart changes nothing.
-// The proof alone would not do, since templates that were edited meanwhile may
-// ask for more than what it looks at.
-func (l *Loop) holds(ctx context.Context, desired *Desired) bool {
-	if l.applied != nil {
-		return desired.same(l.applied)
-	}
-	if l.good.set != nil || l.Before == nil || !desired.same(l.Before) || desired.Prove(ctx) != nil {
-		return false
-	}
-	l.claim(desired)
-	l.Log.Info("rules of an earlier run proven, nothing loaded", "generation", desired.State.Generation, "set", desired.Set)
-	return true
-}
-
-func (l *Loop) load(ctx context.Context, c candidate, desired *Desired) error {
-	if l.doubtful(c) {
-		if err := desired.Rehearse(ctx, l.Runner); err != nil {
-			return err
-		}
-	}
-	start := time.Now()
-	if err := desired.Load(ctx, l.Runner); err != nil {
-		return err
-	}
-	before := l.applied
-	l.applied = nil // what the kernel holds now is not known until it is proven
-	l.Status.Took(status.Apply, time.Since(start))
-	l.Status.Loaded(desired.State.Generation)
-	if before != nil && before.Table != desired.Table {
-		if err := Remove(ctx, l.Runner, before.Table); err != nil {
-			return err
-		}
-	}
-	loaded := time.Now()
-	if err := desired.Prove(ctx); err != nil {
-		return err
-	}
-	l.Status.Took(status.Verify, time.Since(loaded))
-	l.claim(desired)
-	l.Log.Info("rules proven", "generation", desired.State.Generation, "set", desired.Set, "load", loaded.Sub(start), "verify", time.Since(loaded))
-	l.endFlows(ctx, desired.State)
-	return nil
 }
 
 // doubtful says whether the templates should be tried elsewhere first: those

@@ -30,11 +30,14 @@ func (l *Loop) readPin() {
 // bringPinned loads the pinned rules, which needs no state and no templates, and
 // says nothing about those that there are.
 func (l *Loop) bringPinned(ctx context.Context, force bool) error {
-	if !force && l.holds(ctx, l.pinned) {
+	err := l.catchUp(ctx)
+	if err == nil && !force && l.holds(ctx, l.pinned) && l.confirm(ctx, l.pinned) == nil {
 		l.complain("apply", "", nil)
 		return nil
 	}
-	err := l.load(ctx, l.good, l.pinned)
+	if err == nil {
+		err = l.load(ctx, l.good, l.pinned, force)
+	}
 	if ctx.Err() != nil {
 		return nil // told to stop: what failed for that is no failure
 	}

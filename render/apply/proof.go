@@ -28,16 +28,25 @@ func (d *Desired) Prove(ctx context.Context) error {
 		return err
 	}
 	if !report.OK() {
-		return &Unproven{report}
+		return &Unproven{Report: report}
 	}
 	return nil
 }
 
 // Unproven is a ruleset that was loaded and does not do what the state asks, or
 // of which that cannot be told.
-type Unproven struct{ Report *verify.Report }
+type Unproven struct {
+	Report *verify.Report
+	// Rehearsed says that it was loaded where no packet is, and nowhere else.
+	Rehearsed bool
+}
 
-func (u *Unproven) Error() string { return "rules loaded but not proven:\n" + u.Report.String() }
+func (u *Unproven) Error() string {
+	if u.Rehearsed {
+		return "rules tried but not proven, so they were not loaded:\n" + u.Report.String()
+	}
+	return "rules loaded but not proven:\n" + u.Report.String()
+}
 
 // ReadBack reads the tables with the name from the kernel.
 func ReadBack(ctx context.Context, table string) (*verify.Ruleset, error) {

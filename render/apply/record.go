@@ -53,9 +53,9 @@ func resultOf(err error) history.Result {
 	switch {
 	case err == nil:
 		return history.Proven
-	case errors.As(err, &unproven):
+	case errors.As(err, &unproven) && !unproven.Rehearsed:
 		return history.Unproven
-	case errors.As(err, &refused):
+	case errors.As(err, &refused), errors.As(err, &unproven):
 		return history.Refused
 	}
 	return history.Failed

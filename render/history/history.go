@@ -36,7 +36,8 @@ type Result string
 const (
 	// Proven rules were loaded and read back, and do what the state asks.
 	Proven Result = "proven"
-	// Refused rules were not loaded: the lint or nft did not take them.
+	// Refused rules were not loaded: the lint or nft did not take them, or they did
+	// not do what the state asks where they were tried.
 	Refused Result = "refused"
 	// Unproven rules were loaded and do not do what the state asks, or it
 	// cannot be told whether they do.

@@ -17,6 +17,8 @@ type Event struct {
 	Expired bool
 	// Own says that weft sent the transaction; see [Own].
 	Own bool
+	// Beat says that it was a [Heart]'s.
+	Beat bool
 	// Generation is the number of the transaction; 0 of what the kernel did by
 	// itself.
 	Generation uint32

@@ -87,16 +87,18 @@ func (o *Own) ended(pid int) {
 	o.runs[uint32(pid)] = time.Now()
 }
 
-// wrote reports whether weft sent a transaction from the port.
-func (o *Own) wrote(port uint32) bool {
+// wrote reports whether weft sent a transaction from the port, and whether that
+// was a heartbeat.
+func (o *Own) wrote(port uint32) (own, beat bool) {
 	if o == nil {
-		return false
+		return false, false
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.forget()
 	_, program := o.runs[port]
-	return program || o.sockets[port]
+	beat = o.sockets[port]
+	return program || beat, beat
 }
 
 func (o *Own) forget() {

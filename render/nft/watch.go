@@ -247,7 +247,7 @@ func (c *collector) committed(m message, changed func(Event)) {
 		More:    c.more,
 		Touched: c.touched,
 	}
-	e.Own = c.own.wrote(e.Process.Port)
+	e.Own, e.Beat = c.own.wrote(e.Process.Port)
 	c.clear()
 	changed(e)
 }

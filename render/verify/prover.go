@@ -92,6 +92,33 @@ func (p *Prover) Refresh(ctx context.Context, touched Touched) ([]Change, error)
 	return changes, nil
 }
 
+// Describe tells of what was touched whether the kernel holds it, as if all of it
+// had changed, the heads of base chains too. A table that was touched as a whole
+// is left out.
+func (p *Prover) Describe(touched Touched) (changes []Change) {
+	for id, what := range touched {
+		t := p.rs.find(id)
+		if t == nil {
+			continue
+		}
+		for name := range what.Chains {
+			c := t.chains[name]
+			changes = append(changes, Change{Table: id, Chain: name, Gone: c == nil, Head: c != nil && c.Hook != nil})
+		}
+		for name, keys := range what.Sets {
+			s := t.sets[name]
+			if keys.Whole || s == nil {
+				changes = append(changes, Change{Table: id, Set: name, Gone: s == nil, Map: s != nil && s.Flags&nfnl.SetMap != 0})
+				continue
+			}
+			for key := range keys.Keys {
+				changes = append(changes, Change{Table: id, Set: name, Key: []byte(key), Gone: s.at(key) == none})
+			}
+		}
+	}
+	return changes
+}
+
 // Check proves the rules as they were read last, as the function [Check] does. Its
 // report is about what may have changed since the last proof; a nil report means
 // that nothing was read.

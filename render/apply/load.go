@@ -1,0 +1,198 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"weft/render/nft"
+	"weft/render/ruleset"
+	"weft/state/status"
+)
+
+// observe sees to it that what others do to the tables is heard, and that there is
+// a mirror of them.
+func (l *Loop) observe(ctx context.Context) error {
+	if l.mirror == nil || l.mirror.table != l.table() {
+		m, err := newMirror(l.table(), l.foreign)
+		if err != nil {
+			return err
+		}
+		if err := l.mirror.close(); err != nil {
+			l.Log.Warn("netlink sockets not closed", "error", err)
+		}
+		l.mirror = m
+	}
+	l.listen(ctx)
+	return nil
+}
+
+// holds says whether the kernel has the desired rules already. At the start they
+// may be those that an earlier run loaded, if a proof finds them still at work:
+// then only what differs is loaded, so that a restart changes no more than it
+// must. The proof alone would not do, since templates that were edited meanwhile
+// may ask for more than what it looks at.
+func (l *Loop) holds(ctx context.Context, desired *Desired) bool {
+	if l.applied == nil && l.good.set == nil {
+		l.adopt(ctx)
+	}
+	return l.applied != nil && len(l.drift) == 0 && desired.same(l.applied)
+}
+
+// adopt takes over what an earlier run proved, if it still does what it should.
+func (l *Loop) adopt(ctx context.Context) {
+	if l.Before == nil || l.Before.Table != l.mirror.table {
+		return
+	}
+	before := l.Before
+	l.Before = nil // it is asked once
+	if _, err := l.mirror.follow(ctx); err != nil {
+		return // whoever loads will say it
+	}
+	if _, err := l.mirror.prove(before); err != nil {
+		return
+	}
+	l.applied = before
+	l.Log.Info("rules of an earlier run proven", "generation", before.State.Generation, "set", before.Set)
+}
+
+// confirm proves rules that are in the kernel already for a state that may be
+// another.
+func (l *Loop) confirm(ctx context.Context, desired *Desired) error {
+	start := time.Now()
+	if _, err := l.mirror.prove(desired); err != nil {
+		return err
+	}
+	l.Status.Took(status.Verify, time.Since(start))
+	l.claim(desired)
+	l.endFlows(ctx, desired.State)
+	return nil
+}
+
+// load brings the kernel to the desired rules, and proves that it does what they
+// should. It replaces everything if all is set, and else what differs.
+func (l *Loop) load(ctx context.Context, c candidate, desired *Desired, all bool) error {
+	if l.doubtful(c) {
+		if err := desired.Rehearse(ctx, l.Runner); err != nil {
+			return err
+		}
+	}
+	start := time.Now()
+	before := l.applied
+	what, err := l.transact(ctx, desired, all)
+	if err != nil {
+		return err
+	}
+	l.applied, l.drift = nil, nil // what the kernel holds now is not known until it is proven
+	l.Status.Took(status.Apply, time.Since(start))
+	l.Status.Loaded(desired.State.Generation)
+	if before != nil && before.Table != desired.Table {
+		if err := Remove(ctx, l.Runner, before.Table); err != nil {
+			return err
+		}
+	}
+	loaded := time.Now()
+	if err := l.settle(ctx, desired); err != nil {
+		return err
+	}
+	l.Status.Took(status.Verify, time.Since(loaded))
+	l.claim(desired)
+	l.Log.Info("rules proven", "generation", desired.State.Generation, "set", desired.Set, "loaded", what, "load", loaded.Sub(start), "verify", time.Since(loaded))
+	l.endFlows(ctx, desired.State)
+	return nil
+}
+
+// What a transaction was.
+const (
+	loadedAll        = "everything"
+	loadedDifference = "difference"
+)
+
+// transact loads what differs between what the kernel holds and the desired rules.
+// Where the first is not known, or the difference is refused, it replaces the
+// tables: only what is refused then is the templates' fault.
+func (l *Loop) transact(ctx context.Context, desired *Desired, all bool) (what string, err error) {
+	if old, ok := l.held(desired.Table); ok && !all {
+		tx := ruleset.Diff(old, desired.Ruleset)
+		if tx.Empty() {
+			return loadedDifference, nil
+		}
+		err := l.Runner.Load(ctx, tx.Text())
+		var refused *nft.Error
+		if !errors.As(err, &refused) || ctx.Err() != nil {
+			return loadedDifference, err
+		}
+		l.Log.Warn("transaction of what differs refused, replacing everything", "error", err)
+	}
+	start := time.Now()
+	if err := desired.Load(ctx, l.Runner); err != nil {
+		return loadedAll, err
+	}
+	l.beaten = start // the heartbeat was loaded, too
+	return loadedAll, nil
+}
+
+// held is what the kernel holds, as far as that is known; of drift it says no more
+// than where it is.
+func (l *Loop) held(table string) (*ruleset.Ruleset, bool) {
+	if l.applied == nil || l.applied.Table != table {
+		return nil, false
+	}
+	list, ok := edits(l.applied.Ruleset, l.drift)
+	if !ok {
+		return nil, false
+	}
+	return l.applied.Ruleset.Edited(list), true
+}
+
+// catchUp takes in what others did before anything is decided.
+func (l *Loop) catchUp(ctx context.Context) error {
+	if l.applied == nil || l.applied.Table != l.mirror.table {
+		return nil // everything will be replaced, and read
+	}
+	n, err := l.mirror.follow(ctx)
+	if err != nil {
+		return err
+	}
+	if l.drifted(n) != nil {
+		l.applied, l.drift = nil, nil
+	}
+	return nil
+}
+
+// settleAttempts is how often others may change the tables while their proof is
+// made, before it is left to the next pass.
+const settleAttempts = 3
+
+// settle proves the desired rules once they are loaded. What others changed since
+// the transaction was planned is put right first, whatever it is: what they did
+// before the transaction and after it cannot be told apart.
+func (l *Loop) settle(ctx context.Context, desired *Desired) error {
+	for range settleAttempts {
+		n, err := l.mirror.follow(ctx)
+		if err != nil {
+			return err
+		}
+		if len(n.others) == 0 {
+			break
+		}
+		l.tellDrift(told(n.others))
+		if err := l.putRight(ctx, desired, n); err != nil {
+			return err
+		}
+	}
+	_, err := l.mirror.prove(desired)
+	return err
+}
+
+// putRight loads again what others touched: everything where that has no name.
+func (l *Loop) putRight(ctx context.Context, desired *Desired, n news) error {
+	if list, ok := edits(desired.Ruleset, l.mirror.prover.Describe(n.touched)); ok && !n.whole {
+		err := l.Runner.Load(ctx, ruleset.Diff(desired.Ruleset.Edited(list), desired.Ruleset).Text())
+		var refused *nft.Error
+		if !errors.As(err, &refused) {
+			return err
+		}
+	}
+	return desired.Load(ctx, l.Runner)
+}
