@@ -84,10 +84,34 @@ func (d *tableDiff) compareSets() {
 	}
 	d.in.sets = append(d.in.sets, d.sets.added...)
 	for _, p := range stay {
-		if e := compareElements(p.old, p.new, d.letGo); len(e.deleted)+len(e.added) > 0 || e.flushed {
+		e := compareElements(p.old, p.new, d.letGo)
+		if e.flushed || d.lingers(&e) {
+			e.flush()
+		}
+		if e.flushed || len(e.deleted)+len(e.added) > 0 {
 			d.elementDiffs = append(d.elementDiffs, e)
 		}
 	}
+}
+
+// lingers tells whether a deleted element that may be over already refers to what
+// is deleted too. Until the kernel has cleared it away, such an element cannot be
+// deleted, and yet holds what it refers to; only emptying the set lets go of it.
+func (d *tableDiff) lingers(e *elementDiff) (lingers bool) {
+	mortal := e.mortal()
+	if len(mortal) == 0 || len(d.out) == 0 {
+		return false
+	}
+	refs := newReferences()
+	for _, block := range d.out {
+		refs.add(block)
+	}
+	for _, element := range mortal {
+		if element.Value != "" {
+			refs.in(element.Value, func(any) { lingers = true })
+		}
+	}
+	return lingers
 }
 
 func (d *tableDiff) compareObjects() {

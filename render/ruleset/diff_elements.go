@@ -17,7 +17,8 @@ type elementDiff struct {
 func compareElements(old, new *Set, letGo map[any]bool) elementDiff {
 	p, twice := pairUp(old.Elements, new.Elements, elementKeyOf)
 	if twice != "" { // nft takes it, if both are the same
-		p, _ = pairUp(distinctKeys(old.Elements), distinctKeys(new.Elements), elementKeyOf)
+		old, new = withoutTwins(old), withoutTwins(new)
+		p, _ = pairUp(old.Elements, new.Elements, elementKeyOf)
 	}
 	d := elementDiff{old: old, new: new, deleted: p.gone, added: p.added}
 	known := map[*Element]bool{}
@@ -27,11 +28,12 @@ func compareElements(old, new *Set, letGo map[any]bool) elementDiff {
 		}
 	}
 	d.letGo(letGo, known)
-	if d.flushed = d.flushes(); d.flushed {
-		d.deleted, d.added = nil, new.Elements
-	}
+	d.flushed = d.flushes()
 	return d
 }
+
+// flush empties the set and fills it anew.
+func (d *elementDiff) flush() { d.flushed, d.deleted, d.added = true, nil, d.new.Elements }
 
 // letGo deletes and adds again what both sides share and must let go.
 func (d *elementDiff) letGo(letGo map[any]bool, known map[*Element]bool) {
@@ -50,13 +52,15 @@ func (d *elementDiff) letGo(letGo map[any]bool, known map[*Element]bool) {
 
 func elementKeyOf(e *Element) string { return e.Key }
 
-func distinctKeys(elements []*Element) []*Element {
-	seen := map[string]bool{}
-	return slices.DeleteFunc(slices.Clone(elements), func(e *Element) bool {
+// withoutTwins is the set with each key once.
+func withoutTwins(s *Set) *Set {
+	d, seen := *s, map[string]bool{}
+	d.Elements = slices.DeleteFunc(slices.Clone(s.Elements), func(e *Element) bool {
 		again := seen[e.Key]
 		seen[e.Key] = true
 		return again
 	})
+	return &d
 }
 
 // sameElement compares all but what is left of a timeout.

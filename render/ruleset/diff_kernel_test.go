@@ -330,3 +330,44 @@ func (a *addition) each(leave func(edit func(c *tableChange))) {
 }
 
 func without[T any](list []T, i int) []T { return slices.Delete(slices.Clone(list), i, i+1) }
+
+// TestKernelDeletesWhatIsOver: elements whose time ran out are no hindrance, be
+// it their own time or that of their set.
+func TestKernelDeletesWhatIsOver(t *testing.T) {
+	const from = "table ip weft {\n\tset own {\n\t\ttype ipv4_addr\n\t\tflags timeout\n\t\telements = { 10.0.0.1 timeout 10ms, 10.0.0.2 timeout 1h, 10.0.0.3, 10.0.0.4 timeout 10ms }\n\t}\n" +
+		"\tmap mortal {\n\t\ttype inet_service : verdict\n\t\ttimeout 10ms\n\t\telements = { 80 : goto a, 81 comment \"x\" : accept, 82 timeout 1h : drop }\n\t}\n\tchain a {\n\t}\n}\n"
+	const to = "table ip weft {\n\tset own {\n\t\ttype ipv4_addr\n\t\tflags timeout\n\t\telements = { 10.0.0.3, 10.0.0.4 timeout 1h }\n\t}\n" +
+		"\tmap mortal {\n\t\ttype inet_service : verdict\n\t\ttimeout 10ms\n\t\telements = { 81 timeout 1h : drop, 82 timeout 1h : drop }\n\t}\n}\n"
+	ns := labtest.Scratch(t)
+	old, err := Parse(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	new, err := Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ns.Load(to); err != nil {
+		t.Fatal(err)
+	}
+	want := hold(t, ns)
+	for _, wait := range []bool{false, true} {
+		if err := ns.Load("flush ruleset\n" + from); err != nil {
+			t.Fatal(err)
+		}
+		for wait {
+			out, err := ns.Run("nft", "list", "ruleset")
+			if err != nil {
+				t.Fatal(err)
+			}
+			wait = strings.Contains(string(out), "10ms")
+		}
+		tx := Diff(old, new)
+		if err := ns.Load(tx.Text()); err != nil {
+			t.Fatalf("%v\n%s", err, tx.Text())
+		}
+		if d := difference(want, hold(t, ns)); d != "" {
+			t.Error(d)
+		}
+	}
+}

@@ -47,8 +47,8 @@ func (d *tableDiff) compare() (why string) {
 	}
 	d.findUsers()
 	d.compareChains()
-	d.compareSets()
 	d.compareObjects()
+	d.compareSets()
 	d.write()
 	d.touch()
 	return ""
