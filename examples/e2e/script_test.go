@@ -42,6 +42,7 @@ const patience = 30 * time.Second
 //	until REGEXP CMD...      runs a command on node1 until its output matches, and gives up after 30 s
 //	never REGEXP CMD...      runs a command on node1 for two seconds, in which its output must not match
 //	said NAME REGEXP COUNT   compares how many lines of NAME.err match
+//	ports FILE               waits for the ServicePorts of FILE in state.yaml and in the kernel
 //	proxy MODE|stop          runs kube-proxy on node1
 //	split HOST NET TO COUNT POD=SHARE...
 //	                         opens connections from a host and compares where they went with the shares
@@ -55,6 +56,7 @@ func (s *stage) commands() map[string]func(*testscript.TestScript, bool, []strin
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"kubectl": s.kubectl, "on": s.on, "start": s.start, "signal": s.signal, "finish": s.finish, "until": s.until,
 		"never": s.never, "said": said, "proxy": s.proxy, "split": s.split, "refused": s.refused, "apiserver": s.apiserver,
+		"ports": s.ports,
 	}
 }
 
