@@ -21,7 +21,7 @@ func (a *agent) source() (watch.Source, error) {
 		s := &staticSource{agent: a}
 		return s, s.read()
 	}
-	klog.SetSlogLogger(a.log)
+	klog.SetSlogLogger(kube.ClientLog(a.log))
 	server, err := kube.Server(cmp.Or(c.Kubeconfig, os.Getenv("KUBECONFIG")), c.Context)
 	if err != nil {
 		return nil, err

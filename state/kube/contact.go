@@ -18,6 +18,9 @@ type contact struct {
 	// first time. All is want paths.
 	back func()
 	want int
+	// failed is called with why a request got no answer at all: reflectors keep
+	// a refused connection to themselves.
+	failed func(error)
 
 	mu    sync.Mutex
 	lines map[string]*line // by the path of the request
@@ -31,6 +34,9 @@ type line struct {
 // RoundTrip notes what came of a request.
 func (c *contact) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := c.next.RoundTrip(request)
+	if err != nil && request.Context().Err() == nil {
+		c.failed(err)
+	}
 	if request.Method != http.MethodGet || err != nil || response.StatusCode != http.StatusOK {
 		return response, err
 	}

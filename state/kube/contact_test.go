@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -17,9 +18,12 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t
 // TestContact opens and ends watches, and asks since when nothing was heard.
 func TestContact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		start, back := time.Now(), 0
+		start, back, failures := time.Now(), 0, 0
 		status := http.StatusOK
-		c := &contact{want: 2, lines: map[string]*line{}, back: func() { back++ }, next: transport(func(*http.Request) (*http.Response, error) {
+		c := &contact{want: 2, lines: map[string]*line{}, back: func() { back++ }, failed: func(error) { failures++ }, next: transport(func(*http.Request) (*http.Response, error) {
+			if status == 0 {
+				return nil, errors.New("refused")
+			}
 			return &http.Response{StatusCode: status, Body: io.NopCloser(&endless{})}, nil
 		})}
 		watch := func(path string) io.Closer {
@@ -51,6 +55,10 @@ func TestContact(t *testing.T) {
 		status = http.StatusForbidden
 		watch("/api/v1/services?watch=true")
 		check("refused", 2*time.Second, 1)
+		status = 0
+		if _, err := c.RoundTrip(httptest.NewRequest(http.MethodGet, "/api/v1/services?watch=true", nil)); err == nil || failures != 1 {
+			t.Errorf("no answer: %v, told %d times, want an error that was told once", err, failures)
+		}
 		status = http.StatusOK
 		services = watch("/api/v1/services?watch=true")
 		check("again", 0, 2)

@@ -1,7 +1,9 @@
 package kube
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -108,5 +110,15 @@ func TestTrim(t *testing.T) {
 	kept, ok := trimSlice(eps), true
 	if kept.Endpoints[0].Conditions.Serving == nil || *kept.Endpoints[0].NodeName != "n1" || kept.Labels[discoveryv1.LabelServiceName] != "web" || !ok || kept.CreationTimestamp.Nanosecond() != 5e8 {
 		t.Errorf("the slice lost something: %+v", kept)
+	}
+}
+
+func TestClientLog(t *testing.T) {
+	var b bytes.Buffer
+	log := ClientLog(slog.New(slog.NewTextHandler(&b, nil))).With("a", 1).WithGroup("g")
+	log.Info("remark")
+	log.Warn("warning", "b", 2)
+	if got := b.String(); strings.Contains(got, "remark") || !strings.Contains(got, "level=WARN msg=warning a=1 g.b=2") {
+		t.Errorf("log = %q, want the warning alone", got)
 	}
 }

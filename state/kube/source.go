@@ -45,7 +45,7 @@ func New(config Config, server *rest.Config, log *slog.Logger) (*Source, error) 
 	s := &Source{config: config, log: log, said: map[string]bool{}}
 	server.ContentType = runtime.ContentTypeProtobuf
 	server.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
-	s.contact = &contact{lines: map[string]*line{}, back: s.heard}
+	s.contact = &contact{lines: map[string]*line{}, back: s.heard, failed: s.failed}
 	server.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		s.contact.next = next
 		return s.contact

@@ -18,6 +18,9 @@ func (p *pace) changed(now time.Time) {
 	p.latest = now
 }
 
+// isPending reports whether something changed since the last pass.
+func (p *pace) isPending() bool { return !p.first.IsZero() }
+
 func (p *pace) passed(now time.Time, wrote bool, wait time.Duration) {
 	if wrote {
 		p.last = now
@@ -28,7 +31,7 @@ func (p *pace) passed(now time.Time, wrote bool, wait time.Duration) {
 // due is now or earlier for a change after a pause, and the end of the burst,
 // as far as it is known, for one inside a burst.
 func (p *pace) due() time.Time {
-	if p.first.IsZero() {
+	if !p.isPending() {
 		return p.routine
 	}
 	if p.first.Sub(p.last) >= p.min {

@@ -141,6 +141,9 @@ func (l *Loop) keep(ctx context.Context, changes <-chan struct{}) error {
 			if err != nil {
 				return err
 			}
+			if p.isPending() && !wrote { // too soon, perhaps, for what changes no rule
+				wait = min(wait, l.Store.Interval)
+			}
 			p.passed(time.Now(), wrote, wait)
 		}
 		idle := time.Until(p.due())

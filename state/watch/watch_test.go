@@ -216,6 +216,24 @@ func TestRenewal(t *testing.T) {
 	})
 }
 
+// TestMeasurementsAlone are written a little later, and need no further change.
+func TestMeasurementsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, with(30000, ""), nil)
+		measured := with(30000, "")
+		measured.Nodes[0].Latency = &state.Latency{Seconds: 0.001, Measured: time.Now()}
+		r.at(time.Second, measured)
+		for range 2 {
+			if got := r.last.Load(); (got.Nodes[0].Latency != nil) != (time.Since(r.start) > r.store.Interval) {
+				t.Errorf("after %v the latency is %v, want it to be written after %v", time.Since(r.start), got.Nodes[0].Latency, r.store.Interval)
+			}
+			time.Sleep(r.store.Interval + time.Second)
+			synctest.Wait()
+		}
+		r.end()
+	})
+}
+
 func TestReasonsAreSaidOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t, with(30000, ""), nil)
