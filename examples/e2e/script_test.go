@@ -43,6 +43,7 @@ const patience = 30 * time.Second
 //	never REGEXP CMD...      runs a command on node1 for two seconds, in which its output must not match
 //	said NAME REGEXP COUNT   compares how many lines of NAME.err match
 //	ports FILE               waits for the ServicePorts of FILE in state.yaml and in the kernel
+//	token NS NAME FILE       writes a kubeconfig with a token of a ServiceAccount
 //	proxy MODE|stop          runs kube-proxy on node1
 //	split HOST NET TO COUNT POD=SHARE...
 //	                         opens connections from a host and compares where they went with the shares
@@ -56,7 +57,7 @@ func (s *stage) commands() map[string]func(*testscript.TestScript, bool, []strin
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"kubectl": s.kubectl, "on": s.on, "start": s.start, "signal": s.signal, "finish": s.finish, "until": s.until,
 		"never": s.never, "said": said, "proxy": s.proxy, "split": s.split, "refused": s.refused, "apiserver": s.apiserver,
-		"ports": s.ports,
+		"ports": s.ports, "token": s.token,
 	}
 }
 
@@ -225,6 +226,17 @@ func (s *stage) proxy(ts *testscript.TestScript, _ bool, args []string) {
 	p, err := s.StartKubeProxy(ctx(ts), s.Node(), cluster.ProxyMode(args[0]))
 	ts.Check(err)
 	processes(ts)["kube-proxy"] = p
+}
+
+// token lets a script be somebody else.
+func (s *stage) token(ts *testscript.TestScript, _ bool, args []string) {
+	token, err := s.Token(ctx(ts), args[0], args[1])
+	ts.Check(err)
+	path, err := s.Kubeconfig(args[1], token)
+	ts.Check(err)
+	text, err := os.ReadFile(path)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), text, 0o600))
 }
 
 // split compares where connections went with the shares.
