@@ -130,6 +130,26 @@ func BenchmarkDiff(b *testing.B) {
 	})
 }
 
+// BenchmarkLinter is the judgement of a ruleset of which one ServicePort changed.
+func BenchmarkLinter(b *testing.B) {
+	eachVersion(b, func(b *testing.B, texts [2][]string) {
+		var p Parser
+		var l Linter
+		var rs [2]*Ruleset
+		for i := range rs {
+			var err error
+			if rs[i], err = p.Parse(texts[i]); err != nil {
+				b.Fatal(err)
+			}
+		}
+		for i := 0; b.Loop(); i++ {
+			if f := l.Lint(rs[i%2], Options{Table: "weft"}); len(f) > 0 {
+				b.Fatal(f)
+			}
+		}
+	})
+}
+
 func BenchmarkLint(b *testing.B) {
 	for name, rules := range map[string]func(*strings.Builder, int){"inline": inline, "cascade": cascade} {
 		text := large(rules)

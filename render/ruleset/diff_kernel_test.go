@@ -108,7 +108,7 @@ func difference(a, b held) string {
 // which the kernel calls one after the other.
 func listing(t rapid.TB, ns *lab.Namespace) *Ruleset {
 	t.Helper()
-	out, err := ns.Run("nft", "-s", "list", "ruleset")
+	out, err := ns.Run("nft", "list", "ruleset")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,11 +162,11 @@ func drawChange(t *rapid.T) change {
 		}
 	}
 	var p Parser
-	from, err := p.Parse([]string{c.from})
+	from, err := p.Parse(strings.SplitAfter(c.from, "\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	to, err := p.Parse([]string{c.to})
+	to, err := p.Parse(strings.SplitAfter(c.to, "\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

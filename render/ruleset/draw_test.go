@@ -22,6 +22,8 @@ type drawn struct {
 type drawnBlock struct {
 	text, is string
 	uses     map[string]string
+	head     string // of a chain
+	rules    []string
 }
 
 // String is the table as text, nothing for none.
@@ -66,6 +68,9 @@ func drawTable(t *rapid.T, family string, like *drawn) *drawn {
 	for _, name := range drawnNames {
 		if like != nil && !chance(t, 25) {
 			if old, ok := like.blocks[name]; ok && d.has(old.uses) {
+				if len(old.rules) > 0 && chance(t, 20) {
+					old = d.grow(t, name, old)
+				}
 				d.blocks[name] = old
 			}
 		} else if chance(t, 70) {
@@ -128,7 +133,7 @@ func (d *drawn) drawObject(t *rapid.T, name string, b *drawnBlock) {
 func (b *drawnBlock) write(keyword, name, head string, elements []string) {
 	list := ""
 	if len(elements) > 0 {
-		list = "\t\telements = { " + strings.Join(elements, ", ") + " }\n"
+		list = "\t\telements = {\n\t\t\t" + strings.Join(elements, ",\n\t\t\t") + "\n\t\t}\n"
 	}
 	b.text = fmt.Sprintf("\t%s %s {\n\t\t%s\n%s\t}\n", keyword, name, strings.ReplaceAll(head, "; ", "\n\t\t"), list)
 }
@@ -239,11 +244,26 @@ func (d *drawn) drawChain(t *rapid.T, name string, b *drawnBlock) {
 	default:
 		b.is = "chain"
 	}
+	b.head = "\tchain " + name + " {\n" + head
+	b.rules = d.drawRules(t, name, nat, b)
+	b.text = b.head + strings.Join(b.rules, "") + "\t}\n"
+}
+
+func (d *drawn) drawRules(t *rapid.T, chain string, nat bool, b *drawnBlock) []string {
 	var rules []string
 	for range rapid.IntRange(0, 4).Draw(t, "rules") {
-		rules = append(rules, "\t\t"+d.drawRule(t, name, nat, b)+"\n")
+		rules = append(rules, "\t\t"+d.drawRule(t, chain, nat, b)+"\n")
 	}
-	b.text = "\tchain " + name + " {\n" + head + strings.Join(rules, "") + "\t}\n"
+	return rules
+}
+
+// grow is a chain with rules before and behind those that it had.
+func (d *drawn) grow(t *rapid.T, name string, old drawnBlock) drawnBlock {
+	b := drawnBlock{is: old.is, head: old.head, uses: maps.Clone(old.uses)}
+	before, behind := d.drawRules(t, name, name[0] == 'n', &b), d.drawRules(t, name, name[0] == 'n', &b)
+	b.rules = slices.Concat(before, old.rules, behind)
+	b.text = b.head + strings.Join(b.rules, "") + "\t}\n"
+	return b
 }
 
 func (d *drawn) drawRule(t *rapid.T, chain string, nat bool, b *drawnBlock) string {

@@ -26,7 +26,13 @@ func Lint(rs *Ruleset, opts Options) []Finding {
 	if len(rs.items.members) == 0 { // made by hand: judge what would be loaded
 		rs, _ = Parse(rs.String()) // what could be read is judged
 	}
-	l := &linter{text: rs.text(), opts: opts, scopes: map[scopeKey]*scope{}}
+	return newLinter(opts).lint(rs)
+}
+
+func newLinter(opts Options) *linter { return &linter{opts: opts, scopes: map[scopeKey]*scope{}} }
+
+func (l *linter) lint(rs *Ruleset) []Finding {
+	l.text = rs.text()
 	for _, e := range rs.early {
 		l.add(e.at, e.rule, "%s", e.message)
 	}
@@ -34,6 +40,7 @@ func Lint(rs *Ruleset, opts Options) []Finding {
 	l.others(&rs.items, 0)
 	rs.eachTable(l.table, l.sets, l.contents) // in order, as nft: a block cannot refer to a later one
 	rs.eachTable(l.paths)
+	l.text, l.lines = "", nil
 	return sorted(l.findings)
 }
 
@@ -63,7 +70,8 @@ type linter struct {
 	findings []Finding
 	lines    []int // offsets of the beginnings of lines
 	scopes   map[scopeKey]*scope
-	buffer   []token // of the rule in hand
+	buffer   []token  // of the rule in hand
+	looks    []string // sets that the chain in hand looks into
 }
 
 type scopeKey struct{ family, name string }
@@ -74,7 +82,8 @@ type scope struct {
 	sets       map[string]placedSet
 	flowtables map[string]bool
 	rules      map[string][]ruleFacts
-	verdicts   map[*Set][]event
+	looks      map[string][]string // of each chain: the sets that it looks into, if any
+	verdicts   map[*Set][]event    // of each element of a map; without an action where it has none
 }
 
 // placedSet is a set and the offset of its item.
@@ -114,10 +123,13 @@ func sorted(findings []Finding) []Finding {
 	return slices.Compact(findings)
 }
 
-// residue finds what a template leaves where a value was missing. It looks into
-// comments and strings as well: there nft would say nothing.
+// residues are what a template leaves where a value was missing.
+var residues = [...]string{"<no value>", "<nil>", "%!"}
+
+// residue finds them. It looks into comments and strings as well: there nft
+// would say nothing.
 func (l *linter) residue() {
-	for _, mark := range [...]string{"<no value>", "<nil>", "%!"} {
+	for _, mark := range residues {
 		for from := 0; ; from += len(mark) {
 			i := strings.Index(l.text[from:], mark)
 			if i < 0 {
@@ -127,6 +139,15 @@ func (l *linter) residue() {
 			l.add(from, "template-residue", "%s is what a template writes where a value is missing", quote(mark))
 		}
 	}
+}
+
+func hasResidue(text string) bool {
+	for _, mark := range residues {
+		if strings.Contains(text, mark) {
+			return true
+		}
+	}
+	return false
 }
 
 // others judges what is no block.
@@ -194,7 +215,7 @@ func (l *linter) scope(t *Table) *scope {
 	if l.scopes[key] == nil {
 		l.scopes[key] = &scope{
 			chains: map[string]*Chain{}, sets: map[string]placedSet{}, flowtables: map[string]bool{},
-			rules: map[string][]ruleFacts{}, verdicts: map[*Set][]event{},
+			rules: map[string][]ruleFacts{}, looks: map[string][]string{}, verdicts: map[*Set][]event{},
 		}
 	}
 	return l.scopes[key]
@@ -237,17 +258,26 @@ func (l *linter) contents(t *Table, at int) {
 	l.others(&t.members, at+len(t.head))
 	t.each(at, func(it *item, at int) {
 		if c, ok := it.content.(*Chain); ok {
-			l.comment(at+c.at, c.Comment)
-			if c.Base != nil {
-				l.base(t.Family, at, c.Base)
-			}
-			l.chain(s, c, at)
+			l.chain(s, t.Family, c, at)
 		}
 	})
 }
 
-// chain judges the rules of a chain and keeps what they do.
-func (l *linter) chain(s *scope, c *Chain, at int) {
+// chain judges a chain.
+func (l *linter) chain(s *scope, family string, c *Chain, at int) {
+	l.comment(at+c.at, c.Comment)
+	if c.Base != nil {
+		l.base(family, at, c.Base)
+	}
+	l.looks = nil
+	l.rules(s, c, at)
+	if len(l.looks) > 0 {
+		s.looks[c.Name] = append(s.looks[c.Name], l.looks...)
+	}
+}
+
+// rules judges the rules of a chain and keeps what they do.
+func (l *linter) rules(s *scope, c *Chain, at int) {
 	facts := make([]ruleFacts, 0, len(c.Rules))
 	for i := range c.Rules {
 		r := &c.Rules[i]

@@ -111,6 +111,9 @@ func (r *reader) mapping(keys, data []operand) {
 	case "@":
 		if s := r.setReference(keys); s != nil {
 			for _, e := range r.scope.verdicts[s] {
+				if e.action == none {
+					continue
+				}
 				r.event(e)
 			}
 		}

@@ -4,9 +4,10 @@ package ruleset
 type action uint8
 
 const (
-	jumps      action = iota // to a chain, by jump, goto or a verdict map
-	translates               // dnat or redirect
-	drops                    // drop or reject
+	none       action = iota
+	jumps             // to a chain, by jump, goto or a verdict map
+	translates        // dnat or redirect
+	drops             // drop or reject
 )
 
 // event is one action of a rule.

@@ -182,6 +182,7 @@ func (r *reader) setReference(keys []operand) *Set {
 		return nil
 	}
 	s := r.scope.sets[name]
+	r.l.looks = append(r.l.looks, name)
 	if s.Set == nil && !r.scope.flowtables[name] {
 		r.l.add(at, "undefined", "%s is no set, map or flowtable of this table", quote("@"+name))
 	}

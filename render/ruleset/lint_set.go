@@ -2,22 +2,36 @@ package ruleset
 
 // set judges a set or map and its elements.
 func (l *linter) set(s *scope, set placedSet) {
+	l.setHead(set)
+	s.verdicts[set.Set] = l.elements(s, set, nil)
+}
+
+func (l *linter) setHead(set placedSet) {
 	at := set.at + set.Set.at
 	l.comment(at, set.Comment)
 	if set.Key == "" {
 		l.add(at, "type", "%s has no type: nft wants to know what its elements are", set.Name)
 	}
-	s.verdicts[set.Set] = l.elements(s, set)
 }
 
-// elements judges each element and gives the verdicts that they hold.
-func (l *linter) elements(s *scope, set placedSet) []event {
+// elements judges the elements and gives the verdict of each. Of those that are
+// known already, it is what known says.
+func (l *linter) elements(s *scope, set placedSet, known func(i int) (event, bool)) []event {
 	keys, data := l.types(set, set.Key), l.types(set, set.Data)
-	var events []event
+	events := make([]event, len(set.Elements))
+	i := 0
 	set.each(func(e *Element, at int) {
-		r := reader{l: l, scope: s, tokens: l.tokens(e.tile[:e.end], e.at, at)}
-		r.listElement(keys, data, nil)
-		events = append(events, r.facts.events...)
+		old := false
+		if known != nil {
+			events[i], old = known(i)
+		}
+		if !old {
+			r := reader{l: l, scope: s, tokens: l.tokens(e.tile[:e.end], e.at, at)}
+			if r.listElement(keys, data, nil); len(r.facts.events) > 0 {
+				events[i] = r.facts.events[0]
+			}
+		}
+		i++
 	})
 	return events
 }

@@ -297,10 +297,3 @@ func parseElements(text string) (sequence[Element], bool) {
 		}
 	}
 }
-
-// Linter judges one ruleset after the other, and only what changed of them. The
-// zero value is ready. It is for one goroutine at a time.
-type Linter struct{}
-
-// Lint is [Lint] with the memory of the rulesets before.
-func (l *Linter) Lint(rs *Ruleset, opts Options) []Finding { return Lint(rs, opts) }
