@@ -223,8 +223,8 @@ func (a *agent) reload(change apply.Change) {
 	}
 	a.status.Good(status.FromConfig, time.Now())
 	old := a.config.Swap(c)
-	if c.Node != old.Node || c.State != old.State || c.FailAfter != old.FailAfter || c.Nft != old.Nft || c.History != old.History || c.HistoryLimit != old.HistoryLimit || c.Lock != old.Lock || sourceDiffers(c, old) {
-		a.log.Warn("node, state, failAfter, history, historyLimit, lock, nft and where Services come from are read at the start: restart weft for the change")
+	if c.Node != old.Node || c.State != old.State || c.FailAfter != old.FailAfter || c.Nft != old.Nft || c.History != old.History || c.HistoryLimit != old.HistoryLimit || c.Lock != old.Lock || c.Measure != old.Measure || sourceDiffers(c, old) {
+		a.log.Warn("node, state, failAfter, history, historyLimit, lock, nft, where Services come from and how nodes are measured are read at the start: restart weft for the change")
 	}
 	if c.Templates != old.Templates {
 		poke(a.paths)

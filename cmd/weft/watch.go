@@ -106,9 +106,13 @@ func (a *agent) watch(ctx context.Context, store *state.Store, kept func(*state.
 	if err != nil {
 		return usage(err)
 	}
+	meters, err := a.meters()
+	if err != nil {
+		return usage(err)
+	}
 	c := a.config.Load()
 	loop := &watch.Loop{
-		Source: source, Weigher: a.newWeigher(), Store: store, Log: a.log, Status: a.status, Kept: kept,
+		Source: source, Meters: meters, Weigher: a.newWeigher(), Store: store, Log: a.log, Status: a.status, Kept: kept,
 		MinInterval: time.Duration(c.MinInterval), MaxInterval: time.Duration(c.MaxInterval),
 	}
 	return loop.Run(ctx)

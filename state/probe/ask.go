@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -13,7 +12,8 @@ import (
 	"weft/state"
 )
 
-var errNoSocket = errors.New("no socket to ask from")
+// errNoSocket tells nothing about the node that was to be asked.
+var errNoSocket = fmt.Errorf("%w: no socket to ask from", ErrNothingToProbe)
 
 // inquiry is a question that waits for its answer.
 type inquiry struct {

@@ -174,6 +174,8 @@ func TestFallback(t *testing.T) {
 		{"it is asked less and less", fails(silent), good("tcp"), 25, "tcp", nil, asked{5, 25}},
 		{"neither answers", fails(silent), fails(deaf), 9, "", deaf, asked{9, 9}},
 		{"nothing else to ask", fails(silent), fails(ErrNothingToProbe), 9, "", silent, asked{9, 9}},
+		{"no socket here", fails(errNoSocket), fails(deaf), 9, "", deaf, asked{9, 9}},
+		{"nothing at all to ask", fails(errNoSocket), fails(ErrNothingToProbe), 9, "", ErrNothingToProbe, asked{9, 9}},
 		{"a node that went is asked by both when it is back", fails(silent), func(n int) (Round, error) {
 			if n == 5 {
 				return Round{}, deaf
@@ -192,7 +194,7 @@ func TestFallback(t *testing.T) {
 			for range c.rounds {
 				round, err = f.Round(t.Context(), Target{Node: "n"})
 			}
-			if round.Source != c.source || !errors.Is(err, c.err) || got != c.want {
+			if round.Source != c.source || !errors.Is(err, c.err) || errors.Is(err, ErrNothingToProbe) != errors.Is(c.err, ErrNothingToProbe) || got != c.want {
 				t.Errorf("round = %+v, %v, asked %+v, want %q, %v, %+v", round, err, got, c.source, c.err, c.want)
 			}
 		})

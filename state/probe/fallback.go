@@ -32,8 +32,7 @@ func NewFallback(first, second Prober) *Fallback {
 // Round implements [Prober]. The error is that of both.
 func (f *Fallback) Round(ctx context.Context, to Target) (Round, error) {
 	var firstErr error
-	missed := f.misses(to.Node)
-	if missed < patience || missed%again == 0 {
+	if missed := f.misses(to.Node); missed < patience || missed%again == 0 {
 		round, err := f.first.Round(ctx, to)
 		if err == nil {
 			f.forget(to.Node)
@@ -42,22 +41,24 @@ func (f *Fallback) Round(ctx context.Context, to Target) (Round, error) {
 		firstErr = err
 	}
 	round, err := f.second.Round(ctx, to)
-	switch {
-	case err == nil:
+	if err == nil {
 		f.miss(to.Node)
 		return round, nil
-	case errors.Is(err, ErrNothingToProbe) && firstErr == nil:
-		// Nothing is known about the node; the first is asked next time.
-		f.forget(to.Node)
-		return Round{}, err
-	case errors.Is(err, ErrNothingToProbe):
-		return Round{}, firstErr
 	}
 	f.forget(to.Node)
-	if firstErr != nil {
-		err = fmt.Errorf("%w; %w", firstErr, err)
+	return Round{}, both(firstErr, err)
+}
+
+// both is what two errors say about a node; the first may be nil. Neither says
+// anything if it had nothing to probe.
+func both(first, second error) error {
+	switch {
+	case errors.Is(second, ErrNothingToProbe) && first != nil:
+		return first
+	case first == nil || errors.Is(first, ErrNothingToProbe):
+		return second
 	}
-	return Round{}, err
+	return fmt.Errorf("%w; %w", first, second)
 }
 
 func (f *Fallback) misses(node string) int {

@@ -51,7 +51,7 @@ func runNode() bool {
 		panic(err)
 	}
 	m := New(Options{
-		Mode: n.Mode, Interval: n.Interval, Timeout: time.Second, Port: DefaultPort,
+		Mode: n.Mode, Interval: n.Interval, Timeout: 600 * ms, Port: DefaultPort,
 		Usage: func() (*state.CPU, int) { return &state.CPU{Ratio: n.Ratio, Measured: time.Now()}, 2 },
 	}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	st := &state.State{Node: n.Self, Nodes: n.Nodes, ServicePorts: []*state.ServicePort{{Protocol: state.TCP, Endpoints: []state.Endpoint{
@@ -129,6 +129,7 @@ func TestOverALink(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s agent=%v", mode, agent), func(t *testing.T) {
+				t.Parallel() // they wait most of the time
 				here, there := labtest.Scratch(t), labtest.Scratch(t)
 				link, err := lab.Between(here, there, "far0", netip.MustParsePrefix("10.99.0.1/24"), netip.MustParsePrefix("10.99.0.2/24"), way)
 				if err != nil {

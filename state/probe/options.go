@@ -20,7 +20,7 @@ const (
 	ModeICMP Mode = "icmp"
 )
 
-// Options say how to probe. All but Path, Keys and Usage must be set.
+// Options say how to probe. All but Keys, Usage, Path and Told must be set.
 type Options struct {
 	Mode Mode
 	// Interval is the time between two rounds for a node, unless there are so
@@ -39,6 +39,9 @@ type Options struct {
 	AskUsage bool
 	// Path is what the mode http asks for.
 	Path string
+	// Told hears whether the socket for other agents could be opened; nil is that
+	// it could. It may be nil itself.
+	Told func(error)
 }
 
 // New returns a Monitor that knows no node yet.

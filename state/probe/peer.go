@@ -37,6 +37,8 @@ type Peer struct {
 	// cores. It may be nil.
 	Usage func() (*state.CPU, int)
 	Log   *slog.Logger
+	// Told hears whether the socket could be opened.
+	Told func(error)
 
 	mu      sync.Mutex
 	self    state.Node
@@ -61,8 +63,12 @@ const listenRetry = 10 * time.Second
 
 // newPeer returns a Peer that knows no node yet.
 func newPeer(o Options, log *slog.Logger) *Peer {
+	told := o.Told
+	if told == nil {
+		told = func(error) {}
+	}
 	return &Peer{
-		Port: o.Port, Timeout: o.Timeout, Keys: o.Keys, Usage: o.Usage, Log: log,
+		Told: told, Port: o.Port, Timeout: o.Timeout, Keys: o.Keys, Usage: o.Usage, Log: log,
 		known: map[netip.Addr]*asker{}, moved: make(chan struct{}), pending: map[uint64]inquiry{}, refused: map[string]uint64{},
 	}
 }
@@ -103,6 +109,7 @@ func (p *Peer) Run(ctx context.Context) error {
 			continue
 		}
 		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, p.Port)))
+		p.Told(err)
 		if err != nil {
 			if err.Error() != said {
 				said = err.Error()

@@ -29,9 +29,9 @@ type Prober interface {
 	Round(ctx context.Context, to Target) (Round, error)
 }
 
-// ErrNothingToProbe says that there is nothing on the node that could answer. It
-// tells nothing about the node.
-var ErrNothingToProbe = errors.New("no endpoint on the node to probe")
+// ErrNothingToProbe says that nothing was sent, because there is nothing on the node
+// that could answer or nothing here to ask with. It tells nothing about the node.
+var ErrNothingToProbe = errors.New("nothing to probe")
 
 // The form of a round: so many probes, so far apart.
 const (

@@ -16,11 +16,13 @@ import (
 // news, and 200 ticks of the kernel's clock long for each core.
 const window = 2 * time.Second
 
-// Local is how busy the node is that weft runs on. Make it by [NewLocal].
+// Local is how busy the node is that weft runs on. It is a meter of the watcher.
+// Make it by [NewLocal].
 type Local struct {
 	fs   procfs.FS
 	log  *slog.Logger
 	last atomic.Pointer[sample]
+	node atomic.Pointer[string] // the own one's name
 }
 
 type sample struct {
@@ -37,9 +39,31 @@ func NewLocal(proc string, log *slog.Logger) (*Local, error) {
 	return &Local{fs: fs, log: log}, nil
 }
 
-// Run samples until the context ends. That it cannot is said once, and makes the
+// Aim takes the name of the own node.
+func (l *Local) Aim(st *state.State) { l.node.Store(&st.Node) }
+
+// Measure enters what is known into the own node.
+func (l *Local) Measure(nodes []state.Node) {
+	cpu, cores := l.Usage()
+	self := l.node.Load()
+	if cpu == nil || self == nil || time.Since(cpu.Measured) > localExpiry {
+		return
+	}
+	for i := range nodes {
+		if nodes[i].Name == *self {
+			nodes[i].CPU = &state.CPU{Ratio: cpu.Ratio, Measured: cpu.Measured.UTC().Truncate(time.Millisecond), Source: cpu.Source}
+			nodes[i].Cores = cores
+		}
+	}
+}
+
+// localExpiry is the age at which the last sample is of no use: that of a machine
+// that slept.
+const localExpiry = 15 * time.Second
+
+// Run samples until the context ends, and has nothing that cannot wait. That it cannot is said once, and makes the
 // CPU use not known.
-func (l *Local) Run(ctx context.Context) error {
+func (l *Local) Run(ctx context.Context, _ func()) error {
 	ticker := time.NewTicker(window)
 	defer ticker.Stop()
 	before, err := l.fs.Stat()

@@ -17,6 +17,8 @@ import (
 	"github.com/prometheus/procfs"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
+
+	"weft/state"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -92,7 +94,7 @@ func TestLocal(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- l.Run(ctx) }()
+		go func() { ended <- l.Run(ctx, func() {}) }()
 		expect := func(want float64, known bool) {
 			t.Helper()
 			time.Sleep(window)
@@ -100,6 +102,12 @@ func TestLocal(t *testing.T) {
 			cpu, cores := l.Usage()
 			if (cpu != nil) != known {
 				t.Fatalf("CPU = %+v, want known %v", cpu, known)
+			}
+			own := []state.Node{{Name: "other"}, {Name: "own"}}
+			l.Aim(&state.State{Node: "own"})
+			l.Measure(own)
+			if own[0].CPU != nil || (own[1].CPU != nil) != known || known && (own[1].CPU.Ratio != want || own[1].Cores != 2) {
+				t.Errorf("nodes are %+v", own)
 			}
 			if known && (cpu.Ratio != want || cores != 2 || cpu.Measured != time.Now()) {
 				t.Errorf("CPU = %+v of %d cores, want %v of 2, now", cpu, cores, want)

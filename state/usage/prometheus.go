@@ -55,6 +55,8 @@ type Options struct {
 	// Client has the credentials and the TLS configuration. Files that it names
 	// are read again when they change.
 	Client config.HTTPClientConfig
+	// Told hears how each query went; nil is well. It may be nil itself.
+	Told func(error)
 }
 
 // Prometheus is the CPU use of nodes as a Prometheus knows it. It is a meter of the
@@ -162,6 +164,9 @@ func (p *Prometheus) Run(ctx context.Context, _ func()) error {
 			return ctx.Err()
 		}
 		p.complain(err)
+		if p.options.Told != nil {
+			p.options.Told(err)
+		}
 	}
 }
 

@@ -43,7 +43,8 @@ type Config struct {
 	MinInterval Duration `yaml:"minInterval"`
 	MaxInterval Duration `yaml:"maxInterval"`
 
-	Weight Weight `yaml:",inline"`
+	Measure Measure `yaml:",inline"`
+	Weight  Weight  `yaml:",inline"`
 
 	FailAfter     Duration `yaml:"failAfter"`
 	CleanupOnExit bool     `yaml:"cleanupOnExit"`
@@ -149,7 +150,7 @@ func Keys() []Key {
 		text("socket", "/run/weft/weft.sock", "unix socket that weft status asks; that of weft watch ends in -watch.sock; empty is none", func(c *Config) *string { return &c.Socket }),
 		choice("logLevel", "info", "least important messages to log", func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error"),
 		choice("logFormat", "text", "form of the log on standard error", func(c *Config) *string { return &c.LogFormat }, "text", "json"),
-	}, weightKeys()...)
+	}, append(measureKeys(), weightKeys()...)...)
 }
 
 // Getenv looks up a variable of the environment, as os.LookupEnv does.
@@ -173,6 +174,7 @@ func Load(file string, getenv Getenv, flags map[string]string) (*Config, error) 
 		problems = multierror.Append(problems, c.override(k, getenv, flags))
 	}
 	c.defaultNode(getenv)
+	problems = multierror.Append(problems, c.Measure.check())
 	problems.ErrorFormat = strict.Lines
 	return c, problems.ErrorOrNil()
 }
@@ -212,6 +214,7 @@ func (c *Config) resolve(folder string) {
 			*path = filepath.Join(folder, *path)
 		}
 	}
+	c.Measure.resolve(folder)
 	if strings.ContainsRune(c.Templates, filepath.Separator) && !filepath.IsAbs(c.Templates) {
 		c.Templates = filepath.Join(folder, c.Templates)
 	}
