@@ -122,7 +122,7 @@ func await(t *testing.T, words *json.Decoder, what string, holds func(told) bool
 // takes, follows it, and a link that is cut is a node that does not answer.
 func TestOverALink(t *testing.T) {
 	labtest.RequireKernel(t)
-	const way = 20 * ms
+	const way = 10 * ms
 	for _, mode := range []Mode{ModePeer, ModeTCP, ModeHTTP, ModeICMP} {
 		for _, agent := range []bool{true, false} {
 			if !agent && mode != ModePeer {
@@ -165,8 +165,8 @@ func TestOverALink(t *testing.T) {
 					await(t, words, "the CPU use of the other node", func(w told) bool { return w.Ratio == 0.75 })
 				}
 				if mode != ModeHTTP { // which follows slowly
-					link.SetDelay(6 * way)
-					await(t, words, "a latency that has jumped", func(w told) bool { return w.Seconds >= 10*way.Seconds() })
+					link.SetDelay(12 * way)
+					await(t, words, "a latency that has jumped", func(w told) bool { return w.Seconds >= 20*way.Seconds() })
 				}
 				link.Cut(true)
 				await(t, words, "an unreachable node", func(w told) bool { return w.Unreachable && w.Source == "" && w.Err != "" })
