@@ -73,7 +73,7 @@ func (r *Renderer) render(ctx context.Context, st *state.State) (*Result, error)
 			result := newResult(r.loom.set.Name, blocks)
 			slices.SortFunc(leftOut, func(a, b LeftOut) int { return a.ServicePort.Compare(b.ServicePort) })
 			result.LeftOut = leftOut
-			result.origins = r.origins(st, out, result)
+			result.origins, result.source = r.origins(st, out, result), r.loom.set.source
 			return result, nil
 		}
 		if ctx.Err() != nil {

@@ -22,6 +22,16 @@ type Result struct {
 
 	text    func() string
 	origins func() []Origin
+	source  func(file string) string
+}
+
+// Source is the text of the template file that an [Origin] names, as it was
+// executed; empty if it is not known.
+func (r *Result) Source(file string) string {
+	if r.source == nil {
+		return ""
+	}
+	return r.source(file)
 }
 
 // Block is a part of a rendered ruleset.

@@ -16,7 +16,7 @@ func (l *Loop) claim(desired *Desired) {
 // rules are the desired ones as others see them.
 func (l *Loop) rules(d *Desired) *status.Rules {
 	r := &status.Rules{
-		State: d.State, Set: d.Set, Table: d.Table, Text: d.Text,
+		State: d.State, Set: d.Set, Table: d.Table, Text: d.Text, Source: d.Source,
 		Heartbeat: d.Vars.Heartbeat(), Pinned: l.pinned == d,
 		Origin: func(line int) status.Origin {
 			o := d.Origin(line)

@@ -67,20 +67,23 @@ func (e End) Path() []Step {
 	return list
 }
 
-// String is the end in words.
-func (e End) String() string {
-	s := percent(e.Fraction.Float()) + " "
+// String is the end in words, with its part of the packets.
+func (e End) String() string { return percent(e.Fraction.Float()) + " " + e.Words() }
+
+// Words is the end in words.
+func (e End) Words() string {
+	s := ""
 	switch e.Kind {
 	case Through:
-		s += "falls through"
+		s = "falls through"
 	case Translated:
-		s += e.To.String()
+		s = e.To.String()
 	case Dropped:
-		s += "dropped"
+		s = "dropped"
 	case Redirected:
-		s += "redirected to this host"
+		s = "redirected to this host"
 	default:
-		s += "cannot tell (" + e.Reason + ")"
+		s = "cannot tell (" + e.Reason + ")"
 	}
 	if e.Masqueraded {
 		s += " masqueraded"

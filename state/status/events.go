@@ -23,7 +23,7 @@ type Event struct {
 }
 
 // Handler passes log records on to next, and keeps the last ones of level Info
-// and above.
+// and above, also those that next does not want.
 func (r *Recorder) Handler(next slog.Handler) slog.Handler {
 	if r == nil {
 		return next
@@ -45,9 +45,16 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	return &handler{h.Handler.WithGroup(name), h.recorder, h.attrs}
 }
 
+func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo || h.Handler.Enabled(ctx, level)
+}
+
 func (h *handler) Handle(ctx context.Context, record slog.Record) error {
 	if record.Level >= slog.LevelInfo {
 		h.recorder.note(record, h.attrs)
+	}
+	if !h.Handler.Enabled(ctx, record.Level) {
+		return nil
 	}
 	return h.Handler.Handle(ctx, record)
 }

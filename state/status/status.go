@@ -94,6 +94,8 @@ type Rules struct {
 	// Origin says where a line of Text came from; the first is 1. The first
 	// question takes as long as rendering.
 	Origin func(line int) Origin
+	// Source is the text of a template file that an Origin names. It may be nil.
+	Source func(file string) string
 	// LeftOut are ServicePorts without rules because their template failed: the
 	// reason by ID.
 	LeftOut map[string]string
