@@ -16,7 +16,7 @@ import (
 const colors = 8
 
 // perPage is how many ServicePorts a page lists.
-const perPage = 50
+const perPage = 20
 
 // home is the first page.
 type home struct {

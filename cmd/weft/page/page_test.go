@@ -316,7 +316,7 @@ func TestContents(t *testing.T) {
 			"+2</span>", "rules changed by somebody else", `href="/?page=2#ports"`, "108 <small>ServicePorts",
 		},
 		"/?q=tcp%2F30007": {"web-007"},
-		"/?page=3":        {"web-119", `href="/?page=2#ports"`},
+		"/?page=6":        {"web-118", `href="/?page=5#ports"`},
 		"/port?id=shop%2Fweb-000%3Ahttp&protocol=tcp": {
 			"10.42.0.0:8080", "hysteresis", "1.25", "goto -&gt; svc", "iif lo", `href="/template?file=_service.nft.tmpl#L`, "nodePort: 30000",
 		},
