@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
 
 	"weft/examples/lab"
 	"weft/examples/lab/cluster"
@@ -81,6 +84,58 @@ func TestManifests(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestManifestCommand compares what weft prints with what kustomize makes of the
+// files, and lets the API server look at what a configuration changes.
+func TestManifestCommand(t *testing.T) {
+	c := labtest.StartCluster(t, cluster.Options{Lab: lab.Options{Nodes: 1, Pods: 1}})
+	for kustomization, flags := range map[string][]string{"base": nil, "overlays/split": {"--split"}} {
+		built, err := c.Kubectl(t.Context(), nil, "kustomize", filepath.Join(manifests, kustomization))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(objects(t, built), objects(t, manifest(t, flags...))); diff != "" {
+			t.Errorf("-kustomize build %s +weft manifest %v:\n%s", kustomization, flags, diff)
+		}
+	}
+	if err := c.Apply(t.Context(), manifest(t)); err != nil {
+		t.Fatal(err)
+	}
+	other := manifest(t, "--split", "--namespaces=default,kube-system", "--events=false", "--image=registry/weft:1", "--listen=0.0.0.0:2000")
+	if err := c.Apply(t.Context(), other); err != nil {
+		t.Error(err)
+	}
+}
+
+// manifest is what weft prints with the configuration that it has by itself.
+func manifest(t *testing.T, flags ...string) string {
+	t.Helper()
+	cmd := exec.Command(buildWeft(t), append([]string{"manifest"}, flags...)...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("weft manifest %v: %v", flags, err)
+	}
+	return string(out)
+}
+
+// objects reads a YAML stream, by kind and name.
+func objects(t *testing.T, stream string) map[string]any {
+	t.Helper()
+	all := map[string]any{}
+	for _, document := range strings.Split(stream, "\n---\n") {
+		var object struct {
+			Kind     string
+			Metadata struct{ Name, Namespace string }
+		}
+		var plain any
+		if err := errors.Join(yaml.Unmarshal([]byte(document), &object), yaml.Unmarshal([]byte(document), &plain)); err != nil {
+			t.Fatal(err)
+		}
+		all[object.Kind+" "+object.Metadata.Namespace+"/"+object.Metadata.Name] = plain
+	}
+	return all
 }
 
 func mustAbs(t *testing.T, path string) string {

@@ -223,7 +223,7 @@ func (s *stage) proxy(ts *testscript.TestScript, _ bool, args []string) {
 		process(ts, "kube-proxy").Stop()
 		return
 	}
-	p, err := s.StartKubeProxy(ctx(ts), s.Node(), cluster.ProxyMode(args[0]))
+	p, err := s.StartKubeProxy(ctx(ts), s.Node(), cluster.ProxyOptions{Mode: cluster.ProxyMode(args[0])})
 	ts.Check(err)
 	processes(ts)["kube-proxy"] = p
 }

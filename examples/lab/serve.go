@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Backend answers TCP (as HTTP) and UDP on one address with its name.
+// Backend answers TCP (as HTTP) and UDP on one address with its name, and HTTP at
+// the path /from with the address that the question seems to come from.
 type Backend struct {
 	http    *http.Server
 	udp     net.PacketConn
@@ -30,7 +31,12 @@ func Serve(ns *Namespace, addr netip.AddrPort, name string) (*Backend, error) {
 	answer := []byte(name + "\n")
 	b := &Backend{udp: udp, http: &http.Server{
 		ReadHeaderTimeout: answerTimeout,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer := answer
+			if r.URL.Path == "/from" {
+				from, _, _ := net.SplitHostPort(r.RemoteAddr)
+				answer = []byte(from + "\n")
+			}
 			_, _ = w.Write(answer) // a client that left is no concern of ours
 		}),
 	}}

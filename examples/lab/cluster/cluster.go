@@ -94,7 +94,24 @@ func (c *Cluster) start(ctx context.Context) error {
 	if c.Control, err = c.AddHost("control", controlHost); err != nil {
 		return err
 	}
+	if err := c.routeByDefault(); err != nil {
+		return err
+	}
 	return c.startControlPlane(ctx)
+}
+
+// routeByDefault gives each node a default route, as every real one has: without
+// it a process of the node could not even begin to ask a ClusterIP. It leads to
+// the control plane's machine, which forwards nothing.
+func (c *Cluster) routeByDefault() error {
+	for _, node := range c.Nodes {
+		for _, via := range []netip.Addr{c.Control.IPv4, c.Control.IPv6} {
+			if _, err := node.Run("ip", "route", "add", "default", "via", via.String()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (c *Cluster) startControlPlane(ctx context.Context) error {

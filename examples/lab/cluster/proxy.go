@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"time"
 
 	"weft/examples/lab"
 )
@@ -22,6 +23,14 @@ const (
 	IPTables ProxyMode = "iptables"
 )
 
+// ProxyOptions are what a test may want to have otherwise of a kube-proxy.
+type ProxyOptions struct {
+	Mode ProxyMode
+	// SyncPeriod is how soon it tries again after a failure, and looks whether
+	// its iptables rules are still there; 0 is its default, 30 s.
+	SyncPeriod time.Duration
+}
+
 // Where kube-proxy tells how it is, on the loopback of its node.
 const (
 	proxyHealth  = "127.0.0.1:10256"
@@ -33,8 +42,8 @@ var synced = regexp.MustCompile(`(?m)^kubeproxy_sync_proxy_rules_last_timestamp_
 
 // StartKubeProxy runs kube-proxy on a node, as a DaemonSet with host network
 // does, and waits until it has written its rules.
-func (c *Cluster) StartKubeProxy(ctx context.Context, node *lab.Node, mode ProxyMode) (*Process, error) {
-	config, err := c.proxyConfig(node, mode)
+func (c *Cluster) StartKubeProxy(ctx context.Context, node *lab.Node, opts ProxyOptions) (*Process, error) {
+	config, err := c.proxyConfig(node, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -60,21 +69,24 @@ func (c *Cluster) StartKubeProxy(ctx context.Context, node *lab.Node, mode Proxy
 	return p, nil
 }
 
-// proxyConfig leaves everything at its default but what a namespace forbids:
-// conntrack's limits belong to the machine.
-func (c *Cluster) proxyConfig(node *lab.Node, mode ProxyMode) (string, error) {
+// proxyConfig leaves at its default what nobody asks for, but what a namespace
+// forbids: conntrack's limits belong to the machine.
+func (c *Cluster) proxyConfig(node *lab.Node, opts ProxyOptions) (string, error) {
 	kubeconfig, err := c.keys.kubeconfig(c.Server(), KubeProxy)
 	if err != nil {
 		return "", err
 	}
+	sync := map[string]any{"syncPeriod": opts.SyncPeriod.String()}
 	text, err := json.MarshalIndent(map[string]any{
 		"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
-		"mode":               mode,
+		"mode":               opts.Mode,
 		"hostnameOverride":   node.Host.Host,
 		"clientConnection":   map[string]any{"kubeconfig": kubeconfig},
 		"clusterCIDR":        "10.42.0.0/16,fd42::/16",
 		"healthzBindAddress": proxyHealth,
 		"metricsBindAddress": proxyMetrics,
+		"nftables":           sync,
+		"iptables":           sync,
 		"conntrack": map[string]any{
 			"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s",
 			"udpTimeout": "0s", "udpStreamTimeout": "0s",

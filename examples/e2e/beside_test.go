@@ -1,0 +1,275 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
+
+	"weft/examples/lab"
+	"weft/examples/lab/cluster"
+	"weft/examples/lab/labtest"
+)
+
+// TestBesideKubeProxy looks at everything that a client can do with a Service,
+// first with kube-proxy alone, then with weft beside it, and goes through what
+// can happen to the two while connections go on.
+func TestBesideKubeProxy(t *testing.T) {
+	for _, mode := range []cluster.ProxyMode{cluster.NFTables, cluster.IPTables} {
+		t.Run(string(mode), func(t *testing.T) {
+			b := newBeside(t, mode)
+			b.alone = observe(t, b.Cluster)
+			b.spread(equal)
+
+			b.start()
+			b.spread(steered)
+			b.sameAsAlone("weft has taken over")
+			b.release()
+			b.restartProxy()
+			b.resync()
+			b.kill()
+		})
+	}
+}
+
+// beside is a cluster with kube-proxy on node1, and weft later.
+type beside struct {
+	*cluster.Cluster
+	t     *testing.T
+	mode  cluster.ProxyMode
+	proxy *cluster.Process
+	pod   *cluster.Pod
+	alone map[string]string
+}
+
+// Shares of web's pods: kube-proxy's and those of the annotation.
+var (
+	equal   = map[string]float64{"node1-a": 1. / 3, "node2-a": 1. / 3, "node3-a": 1. / 3}
+	steered = map[string]float64{"node1-a": 0.5, "node2-a": 0.3, "node3-a": 0.2}
+)
+
+// heartbeat is short, so that a test sees it end.
+const heartbeat = 5 * time.Second
+
+func newBeside(t *testing.T, mode cluster.ProxyMode) *beside {
+	b := &beside{t: t, mode: mode, Cluster: labtest.StartCluster(t, cluster.Options{})}
+	text, err := os.ReadFile("testdata/beside/services.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Apply(t.Context(), string(text)); err != nil {
+		t.Fatal(err)
+	}
+	// A kernel does not refuse the same client more than once a second.
+	if _, err := b.Node().Run("sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0"); err != nil {
+		t.Fatal(err)
+	}
+	announce(t, b.Cluster)
+	apply(t, b.Cluster, filepath.Join(manifests, "base"))
+	b.configure("source: kubernetes\nvars: {heartbeat: " + heartbeat.String() + "}\n")
+	b.startProxy()
+	return b
+}
+
+// configure writes the configuration into the ConfigMap.
+func (b *beside) configure(text string) {
+	b.t.Helper()
+	patch := fmt.Sprintf(`{"data": {"weft.yaml": %q}}`, text)
+	if _, err := b.Kubectl(b.t.Context(), nil, "patch", "configmap", "weft", "--namespace=weft", "--patch", patch); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *beside) startProxy() {
+	b.t.Helper()
+	var err error
+	if b.proxy, err = b.StartKubeProxy(b.t.Context(), b.Node(), cluster.ProxyOptions{Mode: b.mode, SyncPeriod: 3 * time.Second}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// spread compares where web's connections go with the shares, on all its ways.
+func (b *beside) spread(shares map[string]float64) {
+	b.t.Helper()
+	for _, p := range paths(b.Cluster)[:4] {
+		got, err := lab.Count(b.t.Context(), p.from.Namespace, p.network, netip.MustParseAddrPort(p.to), 600, 8)
+		if err != nil {
+			b.t.Errorf("%s: %v", p.name, err)
+		}
+		labtest.Within(b.t, got, shares)
+	}
+}
+
+// untouched are ways that weft leaves to kube-proxy.
+func (b *beside) untouched() []path {
+	var all []path
+	for _, p := range paths(b.Cluster) {
+		switch p.name {
+		case "on one node, from outside", "ClusterIP from a pod", "load balancer, allowed source":
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+func (b *beside) sameAsAlone(when string) {
+	b.t.Helper()
+	if diff := cmp.Diff(b.alone, observe(b.t, b.Cluster)); diff != "" {
+		b.t.Errorf("%s (-kube-proxy alone +with weft):\n%s", when, diff)
+	}
+}
+
+// under does something while connections to web, and to what is left to
+// kube-proxy, are opened all the time. None may fail.
+func (b *beside) under(what string, ways []path, do func()) {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(b.t.Context())
+	var group errgroup.Group
+	var mu sync.Mutex
+	opened, failed := 0, map[string]int{}
+	for _, p := range ways {
+		group.Go(func() error {
+			return lab.Watch(ctx, p.from.Namespace, p.network, netip.MustParseAddrPort(p.to), 2, 2*time.Millisecond, func(a lab.Answer) {
+				mu.Lock()
+				defer mu.Unlock()
+				opened++
+				if a.Err != nil {
+					failed[p.name+": "+why(a.Err)]++
+				}
+			})
+		})
+	}
+	do()
+	cancel()
+	if err := group.Wait(); err != nil {
+		b.t.Error(err)
+	}
+	b.t.Logf("%s: %d connections", what, opened)
+	if len(failed) > 0 || opened == 0 {
+		b.t.Errorf("%s: of %d connections failed: %v", what, opened, failed)
+	}
+}
+
+// web are the ways that weft steers.
+func (b *beside) web() []path { return paths(b.Cluster)[:4] }
+
+func (b *beside) start() {
+	b.under("weft takes over", append(b.web(), b.untouched()...), func() {
+		var err error
+		b.pod, err = b.RunDaemonSet(b.t.Context(), b.Node(), "weft", "weft", map[string]string{"weft": buildWeft(b.t)})
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if err := b.pod.AwaitReady(b.t.Context()); err != nil {
+			b.t.Fatal(err)
+		}
+	})
+}
+
+// release gives web back to kube-proxy, and takes it again.
+func (b *beside) release() {
+	b.under("weft releases", append(b.web(), b.untouched()...), func() {
+		b.annotate("weft/steer=false")
+		b.held("tcp . 30080", false)
+	})
+	b.spread(equal)
+	b.under("weft takes again", append(b.web(), b.untouched()...), func() {
+		b.annotate("weft/steer-")
+		b.held("tcp . 30080", true)
+	})
+	b.spread(steered)
+}
+
+func (b *beside) annotate(annotation string) {
+	b.t.Helper()
+	if _, err := b.Kubectl(b.t.Context(), nil, "annotate", "--overwrite", "service", "web", annotation); err != nil {
+		b.t.Error(err)
+	}
+}
+
+// held waits until weft's map of NodePorts holds an element, or does not.
+func (b *beside) held(element string, want bool) {
+	b.t.Helper()
+	b.eventually(fmt.Sprintf("%q in weft's map: %v", element, want), func() bool {
+		out, err := b.Node().Run("nft", "list", "map", "ip", "weft", "service-nodeports")
+		return err == nil && strings.Contains(string(out), element) == want
+	})
+}
+
+func (b *beside) eventually(what string, done func() bool) {
+	b.t.Helper()
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.t.Fatalf("not within %v: %s. %s\n%s", patience, what, b.pod.Containers["weft"].LastWords(), b.proxy.LastWords())
+		}
+	}
+}
+
+// restartProxy kills kube-proxy and starts it, which writes all its rules anew.
+func (b *beside) restartProxy() {
+	b.under("kube-proxy starts again", append(b.web(), b.untouched()...), func() {
+		b.proxy.Kill()
+		b.startProxy()
+	})
+	b.spread(steered)
+	b.sameAsAlone("kube-proxy has started again")
+}
+
+// resync takes kube-proxy's rules away, and changes a slice so that it finds
+// that out. What weft steers does not notice.
+func (b *beside) resync() {
+	b.under("kube-proxy writes everything anew", b.web(), func() {
+		b.takeProxyRules()
+		b.eventually("kube-proxy's rules are back", b.proxyIsBack)
+	})
+	b.sameAsAlone("kube-proxy has written everything anew")
+}
+
+// proxyIsBack reports whether kube-proxy serves what is its own, and would serve
+// web's IPv6 if weft did not.
+func (b *beside) proxyIsBack() bool {
+	command := "nft list map ip6 kube-proxy service-nodeports"
+	if b.mode == cluster.IPTables {
+		command = "ip6tables-save -t nat"
+	}
+	out, err := b.Node().Run("sh", "-c", command)
+	return err == nil && strings.Contains(string(out), "30080") &&
+		strings.HasPrefix(answers(b.t.Context(), b.untouched()[0]), "node2")
+}
+
+func (b *beside) takeProxyRules() {
+	b.t.Helper()
+	tables := []string{"ip kube-proxy", "ip6 kube-proxy"}
+	if b.mode == cluster.IPTables {
+		tables = []string{"ip nat", "ip filter", "ip mangle", "ip6 nat", "ip6 filter", "ip6 mangle"}
+	}
+	for _, table := range tables {
+		if _, err := b.Node().Run("sh", "-c", "nft delete table "+table); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	for slice, address := range map[string]string{"spare-4": "10.42.2.10", "spare-6": "fd42:2::10"} {
+		patch := fmt.Sprintf(`[{"op": "replace", "path": "/endpoints/0/addresses/0", "value": %q}]`, address)
+		if _, err := b.Kubectl(b.t.Context(), nil, "patch", "endpointslice", slice, "--type=json", "--patch", patch); err != nil {
+			b.t.Error(err)
+		}
+	}
+}
+
+// kill ends weft without a word: kube-proxy has web when the heartbeat ends.
+func (b *beside) kill() {
+	b.under("weft is killed", append(b.web(), b.untouched()...), func() {
+		b.pod.Containers["weft"].Kill()
+		time.Sleep(heartbeat + time.Second)
+	})
+	b.spread(equal)
+	b.sameAsAlone("weft is dead")
+}
