@@ -81,7 +81,7 @@ func (serial) Verbose() bool { return testing.Verbose() }
 
 // buildWeft compiles weft once for all tests, with the race detector if the
 // tests have it.
-func buildWeft(t *testing.T) string {
+func buildWeft(t testing.TB) string {
 	t.Helper()
 	path, err := compiled()
 	if err != nil {

@@ -1,0 +1,334 @@
+package e2e
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"weft/examples/lab"
+	"weft/examples/lab/cluster"
+	"weft/examples/lab/labtest"
+)
+
+// BenchmarkBesideKubeProxy runs weft and kube-proxy, both with their defaults, in
+// one node's namespace on the same Services of ten endpoints each, and reports
+//
+//   - how long both take from their start to complete rules,
+//   - how long a change of an EndpointSlice takes from the API server's answer to
+//     weft's proven rule and to the commit of kube-proxy's: median and 99th
+//     percentile,
+//   - resident memory, and the CPU that both and their nft use while ten slices a
+//     second change, in parts of one core.
+//
+// Other load on the machine falls on both.
+func BenchmarkBesideKubeProxy(b *testing.B) {
+	for _, n := range []int{1, 2768} {
+		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
+			r := newRace(b, n)
+			r.start()
+			r.changes(max(b.N, 50))
+			r.churn(20 * time.Second)
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// race is a cluster with both programs on node1.
+type race struct {
+	*cluster.Cluster
+	b           *testing.B
+	client      *kubernetes.Clientset
+	services    int
+	weft, proxy *cluster.Process
+	seen        int // how much of weft's log was read
+	next        uint32
+}
+
+func newRace(b *testing.B, services int) *race {
+	r := &race{b: b, services: services, Cluster: labtest.StartCluster(b, cluster.Options{Lab: lab.Options{Nodes: 3, Pods: 1}})}
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(r.Dir, "admin.kubeconfig"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	config.QPS = -1
+	config.Dial = func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+		err = r.Control.Do(func() error {
+			conn, err = new(net.Dialer).DialContext(ctx, network, address)
+			return err
+		})
+		return conn, err
+	}
+	if r.client, err = kubernetes.NewForConfig(config); err != nil {
+		b.Fatal(err)
+	}
+	g, ctx := errgroup.WithContext(b.Context())
+	g.SetLimit(8)
+	for i := range services {
+		g.Go(func() error { return r.create(ctx, i) })
+	}
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
+func (r *race) create(ctx context.Context, i int) error {
+	_, err := r.client.CoreV1().Services("default").Create(ctx, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name(i)},
+		Spec: corev1.ServiceSpec{
+			Type:  corev1.ServiceTypeNodePort,
+			Ports: []corev1.ServicePort{{Name: "http", Port: 80, NodePort: int32(30000 + i), TargetPort: intstr.FromInt32(8080)}},
+		},
+	}, metav1.CreateOptions{})
+	if err == nil {
+		_, err = r.client.DiscoveryV1().EndpointSlices("default").Create(ctx, r.slice(i, address(i, 0)), metav1.CreateOptions{})
+	}
+	return err
+}
+
+func name(i int) string { return fmt.Sprintf("service-%04d", i) }
+
+// address of endpoint e of Service i; no two Services share one.
+func address(i, e int) string {
+	return netip4(10<<24 | 44<<16 | uint32(i*16+e)).String()
+}
+
+func netip4(n uint32) net.IP { return binary.BigEndian.AppendUint32(nil, n) }
+
+// slice has ten endpoints on three nodes. The first has an address of its own.
+func (r *race) slice(i int, first string) *discoveryv1.EndpointSlice {
+	port, portName, tcp, ready := int32(8080), "http", corev1.ProtocolTCP, true
+	s := &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Name: name(i), Labels: map[string]string{discoveryv1.LabelServiceName: name(i)}},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Ports:       []discoveryv1.EndpointPort{{Name: &portName, Port: &port, Protocol: &tcp}},
+	}
+	for e := range 10 {
+		node := fmt.Sprintf("node%d", e%3+1)
+		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{
+			Addresses: []string{address(i, e)}, NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
+		})
+	}
+	s.Endpoints[0].Addresses[0] = first
+	return s
+}
+
+// change gives a Service a first endpoint that nobody had before, and returns
+// when the API server had it.
+func (r *race) change(i int) (time.Time, error) {
+	r.next++
+	fresh := netip4(10<<24 | 200<<16 | r.next).String()
+	_, err := r.client.DiscoveryV1().EndpointSlices("default").Update(r.b.Context(), r.slice(i, fresh), metav1.UpdateOptions{})
+	return time.Now(), err
+}
+
+// start runs one after the other, so that neither waits for the other's CPU.
+func (r *race) start() {
+	r.b.Helper()
+	begin := time.Now()
+	proxy, err := r.StartKubeProxy(r.b.Context(), r.Node(), cluster.NFTables)
+	if err != nil {
+		r.b.Fatal(err)
+	}
+	r.proxy = proxy
+	r.b.ReportMetric(time.Since(begin).Seconds(), "kube-proxy-start-s")
+
+	begin = time.Now()
+	run := filepath.Join(r.Dir, "run")
+	if err := os.Mkdir(run, 0o755); err != nil {
+		r.b.Fatal(err)
+	}
+	// The state is in memory, as /run is.
+	cmd := exec.Command("unshare", "--mount", "sh", "-euc", `mount -t tmpfs weft "$0" && exec "$@"`, run,
+		buildWeft(r.b), "run", "--source=kubernetes", "--node=node1", "--listen=",
+		"--kubeconfig="+filepath.Join(r.Dir, "admin.kubeconfig"),
+		"--state="+filepath.Join(run, "state.yaml"), "--history="+filepath.Join(run, "history"),
+		"--lock="+filepath.Join(run, "lock"), "--socket="+filepath.Join(run, "socket"))
+	cmd.Env = []string{"PATH=/usr/sbin:/sbin:" + os.Getenv("PATH"), "HOME=" + r.Dir}
+	if r.weft, err = r.Launch(r.Node().Namespace, "weft", cmd); err != nil {
+		r.b.Fatal(err)
+	}
+	r.b.ReportMetric(r.proven(begin).Sub(begin).Seconds(), "weft-start-s")
+}
+
+var proven = regexp.MustCompile(`(?m)^time=(\S+) .*msg="?rules proven`)
+
+// proven waits for weft to say that rules are proven after a time, and returns
+// when it said so: to the millisecond that its log has.
+func (r *race) proven(after time.Time) time.Time {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		log, err := os.ReadFile(r.weft.Log)
+		if err != nil {
+			r.b.Fatal(err)
+		}
+		end := strings.LastIndexByte(string(log), '\n') + 1
+		fresh := string(log[r.seen:end])
+		for _, match := range proven.FindAllStringSubmatch(fresh, -1) {
+			at, err := time.Parse(time.RFC3339Nano, match[1])
+			if err == nil && at.After(after.Truncate(time.Millisecond)) {
+				return at
+			}
+		}
+	}
+	r.b.Fatalf("weft proves no rules. %s", r.weft.LastWords())
+	return time.Time{}
+}
+
+// changes makes single changes with a pause after each.
+func (r *race) changes(n int) {
+	var weft, proxy []time.Duration
+	commits := r.listen()
+	for range n {
+		if log, err := os.Stat(r.weft.Log); err == nil {
+			r.seen = int(log.Size())
+		}
+		i := rand.IntN(r.services)
+		at, err := r.change(i)
+		if err != nil {
+			r.b.Fatal(err)
+		}
+		proxy = append(proxy, commits.await(r.b, "default/"+name(i)+"/tcp", at).Sub(at))
+		weft = append(weft, r.proven(at).Sub(at))
+		time.Sleep(1500*time.Millisecond + rand.N(500*time.Millisecond))
+	}
+	if testing.Verbose() {
+		r.b.Log(r.weft.LastWords())
+	}
+	for name, took := range map[string][]time.Duration{"weft": weft, "kube-proxy": proxy} {
+		slices.Sort(took)
+		r.b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, name+"-p50-ms")
+		r.b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, name+"-p99-ms")
+	}
+}
+
+// churn changes ten slices a second.
+func (r *race) churn(d time.Duration) {
+	for _, p := range []*cluster.Process{r.weft, r.proxy} {
+		r.b.ReportMetric(float64(resident(r.b, p)), p.Name[:4]+"-idle-MB")
+	}
+	before := [2]time.Duration{used(r.b, r.weft), used(r.b, r.proxy)}
+	begin := time.Now()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for time.Since(begin) < d {
+		<-ticker.C
+		if _, err := r.change(rand.IntN(r.services)); err != nil {
+			r.b.Fatal(err)
+		}
+	}
+	for i, p := range []*cluster.Process{r.weft, r.proxy} {
+		r.b.ReportMetric((used(r.b, p)-before[i]).Seconds()/time.Since(begin).Seconds(), p.Name[:4]+"-cores")
+		r.b.ReportMetric(float64(resident(r.b, p)), p.Name[:4]+"-MB")
+	}
+}
+
+// resident is the memory of a process in MB.
+func resident(b *testing.B, p *cluster.Process) int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "VmRSS:")
+	kb, err := strconv.Atoi(strings.Fields(after)[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	return kb / 1000
+}
+
+// used is the CPU time of a process and of its children that ended: proc(5),
+// fields 14 to 17 of stat, in hundredths of a second.
+func used(b *testing.B, p *cluster.Process) (sum time.Duration) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+2:]))
+	for _, field := range fields[11:15] {
+		ticks, err := strconv.Atoi(field)
+		if err != nil {
+			b.Fatal(err)
+		}
+		sum += time.Duration(ticks) * 10 * time.Millisecond
+	}
+	return sum
+}
+
+// commits hears of kube-proxy's transactions.
+type commits struct{ heard chan commit }
+
+type commit struct {
+	chain string
+	at    time.Time
+}
+
+// listen subscribes to what the kernel of node1 tells of nf_tables. For a Service
+// that changed kube-proxy writes the chain with its name anew.
+func (r *race) listen() *commits {
+	c := &commits{heard: make(chan commit, 1<<16)}
+	var conn *netlink.Conn
+	err := r.Node().Do(func() (err error) {
+		conn, err = netlink.Dial(unix.NETLINK_NETFILTER, nil)
+		return err
+	})
+	if err == nil {
+		err = errors.Join(conn.SetReadBuffer(64<<20), conn.JoinGroup(unix.NFNLGRP_NFTABLES))
+	}
+	if err != nil {
+		r.b.Fatal(err)
+	}
+	r.b.Cleanup(func() { conn.Close() })
+	go func() {
+		for {
+			messages, err := conn.Receive()
+			if err != nil {
+				return
+			}
+			for _, m := range messages {
+				if m.Header.Type == unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWCHAIN {
+					c.heard <- commit{string(m.Data), time.Now()}
+				}
+			}
+		}
+	}()
+	return c
+}
+
+// await is when a chain was written after a time. A commit before the API
+// server's answer, which can arrive later than the event of the watch, counts
+// from what it is: hardly any time.
+func (c *commits) await(b *testing.B, chain string, after time.Time) time.Time {
+	timeout := time.After(time.Minute)
+	for {
+		select {
+		case heard := <-c.heard:
+			if strings.Contains(heard.chain, "kube-proxy") && strings.Contains(heard.chain, chain) && heard.at.After(after.Add(-time.Second)) {
+				return heard.at
+			}
+		case <-timeout:
+			b.Fatalf("kube-proxy has no chain for %s", chain)
+		}
+	}
+}
