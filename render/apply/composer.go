@@ -32,11 +32,7 @@ func (c *Composer) Desire(ctx context.Context, st *state.State, vars render.Vars
 		d.Ruleset = c.last.Ruleset
 		return d, nil
 	}
-	parts := make([]string, len(result.Blocks))
-	for i := range parts {
-		parts[i] = result.Blocks[i].Text
-	}
-	parsed, err := c.parser.Parse(parts)
+	parsed, err := c.parser.Parse(d.parts())
 	if err != nil {
 		return nil, d.refusal("lint", syntaxFindings(err), err)
 	}
@@ -46,4 +42,13 @@ func (c *Composer) Desire(ctx context.Context, st *state.State, vars render.Vars
 	d.Ruleset = parsed
 	c.last = d
 	return d, nil
+}
+
+// parts are what the text is put together of.
+func (d *Desired) parts() []string {
+	parts := make([]string, len(d.Blocks))
+	for i := range parts {
+		parts[i] = d.Blocks[i].Text
+	}
+	return parts
 }

@@ -109,13 +109,9 @@ func Stale(before, after *state.State) []Flow {
 // leavers are the places of before that after does not have. ServicePorts that
 // both states share cost a look at a pointer: see [state.State].
 func leavers(before, after *state.State) map[place]bool {
-	shared := map[*state.ServicePort]bool{}
-	for _, p := range after.ServicePorts {
-		shared[p] = p.Protocol == state.UDP
-	}
 	gone := map[place]bool{}
-	for _, p := range before.ServicePorts {
-		if p.Protocol == state.UDP && p.Steered() && !shared[p] {
+	for _, p := range unshared(before.ServicePorts, after.ServicePorts) {
+		if p.Protocol == state.UDP && p.Steered() {
 			for _, e := range p.Endpoints {
 				gone[place{p.NodePort, e.AddrPort()}] = true
 			}
@@ -124,7 +120,7 @@ func leavers(before, after *state.State) map[place]bool {
 	if len(gone) == 0 {
 		return nil
 	}
-	for p := range shared {
+	for _, p := range after.ServicePorts {
 		if p.Protocol == state.UDP {
 			for _, e := range p.Endpoints {
 				delete(gone, place{p.NodePort, e.AddrPort()})
@@ -132,6 +128,22 @@ func leavers(before, after *state.State) map[place]bool {
 		}
 	}
 	return gone
+}
+
+// unshared are the ServicePorts of before that are not found in after by going
+// through both in their order; in a list without order, those may be too many.
+func unshared(before, after []*state.ServicePort) (list []*state.ServicePort) {
+	for len(before) > 0 {
+		switch {
+		case len(after) == 0 || before[0] != after[0] && before[0].Compare(after[0]) <= 0:
+			list, before = append(list, before[0]), before[1:]
+		case before[0] == after[0]:
+			before, after = before[1:], after[1:]
+		default:
+			after = after[1:]
+		}
+	}
+	return list
 }
 
 // families splits addresses by family, each sorted.

@@ -10,17 +10,28 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
 // head is the first line of an entry's file, as JSON. The text and the state
-// follow as they are, so that the file can be read with a pager.
+// follow as they are, so that the file can be read with a pager. Of an entry that
+// is mostly what the one before was, only what differs follows.
 type head struct {
 	Entry
 	TextBytes  int `json:"textBytes"`
 	StateBytes int `json:"stateBytes"`
-	// Digest is the SHA-256 of the text, in hexadecimal.
+	// Digest is the SHA-256 of the text, in hexadecimal; with a base, of the base's
+	// digest and what the file says besides.
 	Digest string `json:"digest"`
+	Base   *base  `json:"base,omitempty"`
+}
+
+// base is the entry before, of which text and state are made.
+type base struct {
+	ID    uint64  `json:"id"`
+	Text  []piece `json:"text"`
+	State []piece `json:"state"`
 }
 
 // maxHead bounds the first line: a file that is none of ours must not be read
@@ -32,20 +43,52 @@ func digest(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func encode(e Entry) ([]byte, error) {
-	e.Message = cut(e.Message)
-	first, err := json.Marshal(head{e, len(e.Text), len(e.State), digest(e.Text)})
+// encode is the file of an entry that needs no other.
+func encode(e Entry) ([]byte, head, error) {
+	text := e.text()
+	h := head{Entry: bare(e), TextBytes: len(text), StateBytes: len(e.State), Digest: digest(text)}
+	data, err := contents(h, text, e.State)
+	return data, h, err
+}
+
+// encodeAfter is the file of an entry that is made of the one before.
+func encodeAfter(before *kept, e Entry, text, state patch) ([]byte, head, error) {
+	h := head{
+		Entry: bare(e), TextBytes: len(text.literals), StateBytes: len(state.literals),
+		Base: &base{before.head.ID, text.pieces, state.pieces},
+	}
+	h.Digest = h.Base.digest(before.head.Digest, text.literals, state.literals)
+	data, err := contents(h, string(text.literals), state.literals)
+	return data, h, err
+}
+
+// bare is an entry as its first line has it.
+func bare(e Entry) Entry {
+	e.Message, e.Text, e.State, e.Parts = cut(e.Message), "", nil, nil
+	return e
+}
+
+func (b *base) digest(of string, text, state []byte) string {
+	sum := sha256.New()
+	fmt.Fprintln(sum, of, b.Text, b.State)
+	sum.Write(text)
+	sum.Write(state)
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+func contents(h head, text string, state []byte) ([]byte, error) {
+	first, err := json.Marshal(h)
 	if err != nil {
 		return nil, err
 	}
 	if len(first) >= maxHead {
 		return nil, fmt.Errorf("first line of %d bytes: %w", len(first), ErrTooLarge)
 	}
-	data := make([]byte, 0, len(first)+1+len(e.Text)+len(e.State))
+	data := make([]byte, 0, len(first)+1+len(text)+len(state))
 	data = append(data, first...)
 	data = append(data, '\n')
-	data = append(data, e.Text...)
-	return append(data, e.State...), nil
+	data = append(data, text...)
+	return append(data, state...), nil
 }
 
 // cut bounds a message, and replaces what JSON could not give back.
@@ -53,25 +96,57 @@ func cut(message string) string {
 	return strings.ToValidUTF8(message[:min(len(message), MaxMessage)], "\uFFFD")
 }
 
-// decode reads an entry as encode wrote it.
-func decode(data []byte) (Entry, error) {
+// decode reads an entry as encode wrote it. The entry that it is made of, if any,
+// comes from before, with its digest.
+func decode(data []byte, before func(id uint64) (Entry, string, error)) (e Entry, sum string, err error) {
 	first, rest, ok := bytes.Cut(data, []byte("\n"))
 	if !ok {
-		return Entry{}, errors.New("cut short")
+		return Entry{}, "", errors.New("cut short")
 	}
 	h, err := decodeHead(first)
 	if err != nil {
-		return Entry{}, err
+		return Entry{}, "", err
 	}
 	if h.TextBytes < 0 || h.StateBytes < 0 || h.TextBytes > len(rest) || h.StateBytes != len(rest)-h.TextBytes {
-		return Entry{}, fmt.Errorf("%d bytes follow the first line, expected %d and %d", len(rest), h.TextBytes, h.StateBytes)
+		return Entry{}, "", fmt.Errorf("%d bytes follow the first line, expected %d and %d", len(rest), h.TextBytes, h.StateBytes)
+	}
+	e = h.Entry
+	text, state := rest[:h.TextBytes], rest[h.TextBytes:]
+	if h.Base != nil {
+		e, err = h.after(text, state, before)
+		return e, h.Digest, err
+	}
+	e.Text, e.State = string(text), state
+	if digest(e.Text) != h.Digest {
+		return Entry{}, "", errDigest
+	}
+	return e, h.Digest, nil
+}
+
+var errDigest = errors.New("the text is not the one that was kept")
+
+// after makes an entry of the one before.
+func (h head) after(text, state []byte, before func(uint64) (Entry, string, error)) (Entry, error) {
+	if h.Base.ID >= h.ID {
+		return Entry{}, fmt.Errorf("it is made of entry %d, which is no earlier one", h.Base.ID)
+	}
+	old, sum, err := before(h.Base.ID)
+	if err != nil {
+		return Entry{}, fmt.Errorf("entry %d, of which it is made: %w", h.Base.ID, err)
+	}
+	if h.Base.digest(sum, text, state) != h.Digest {
+		return Entry{}, errDigest
 	}
 	e := h.Entry
-	e.Text, e.State = string(rest[:h.TextBytes]), rest[h.TextBytes:]
-	if digest(e.Text) != h.Digest {
-		return Entry{}, errors.New("the text is not the one that was kept")
+	e.Text, err = patch{h.Base.Text, text}.apply(old.Text)
+	if err != nil {
+		return Entry{}, err
 	}
-	return e, nil
+	made, err := patch{h.Base.State, state}.apply(string(old.State))
+	if e.State = []byte(made); len(e.State) == 0 {
+		e.State = nil
+	}
+	return e, err
 }
 
 func decodeHead(line []byte) (head, error) {
@@ -82,16 +157,18 @@ func decodeHead(line []byte) (head, error) {
 	return h, nil
 }
 
-func read(path string) (Entry, error) {
+// read reads an entry of a folder.
+func read(folder string, id uint64) (Entry, string, error) {
+	path := filepath.Join(folder, fileName(id))
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return Entry{}, err
+		return Entry{}, "", err
 	}
-	e, err := decode(data)
+	e, sum, err := decode(data, func(base uint64) (Entry, string, error) { return read(folder, base) })
 	if err != nil {
-		return Entry{}, fmt.Errorf("%s: %w", path, err)
+		return Entry{}, "", fmt.Errorf("%s: %w", path, err)
 	}
-	return e, nil
+	return e, sum, nil
 }
 
 func readHead(path string) (head, error) {

@@ -7,6 +7,11 @@
 // entry less, not a broken one. There is no index that could disagree with the
 // entries: a listing reads their first lines.
 //
+// Most entries hold only what differs from the one before: a change of one
+// endpoint in a cluster of thousands is a few hundred bytes, not megabytes, to
+// write as well as to keep. Every so often one is whole, and with it begins a group
+// of entries that go together when there is no more room.
+//
 // The folder is bounded in number and in bytes before each write, not after it,
 // so that a full disk cannot be the history's doing. The newest proven entry
 // goes last, because it is the one to return to, and an entry that repeats the
@@ -24,6 +29,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -74,6 +80,23 @@ type Entry struct {
 	// listing leaves them out.
 	Text  string `json:"-"`
 	State []byte `json:"-"`
+	// Parts may stand for Text in an entry to be added: what it is put together
+	// of. Entries that share most parts cost little.
+	Parts []string `json:"-"`
+}
+
+func (e Entry) text() string {
+	if e.Parts != nil {
+		return strings.Join(e.Parts, "")
+	}
+	return e.Text
+}
+
+func (e Entry) parts() []string {
+	if e.Parts != nil {
+		return e.Parts
+	}
+	return []string{e.Text}
 }
 
 // MaxMessage bounds Entry.Message, in bytes.
@@ -101,11 +124,12 @@ var (
 	ErrTooLarge = errors.New("larger than the whole history may be")
 )
 
-// Log is the history in one folder. It holds nothing in memory, and may be used
-// by several goroutines if one of them alone adds.
+// Log is the history in one folder. It may be used by several goroutines if one of
+// them alone adds.
 type Log struct {
 	folder string
 	limits Limits
+	memory memory
 }
 
 // Open is the history in a folder, which need not exist. An empty folder is a
@@ -117,7 +141,7 @@ func Open(folder string, limits Limits) *Log {
 	if limits.Bytes < 1 {
 		limits.Bytes = DefaultBytes
 	}
-	return &Log{folder, limits}
+	return &Log{folder: folder, limits: limits}
 }
 
 // Folder is where the history is; empty if it keeps nothing.
@@ -139,31 +163,26 @@ func (l *Log) add(e Entry) error {
 	if err := os.MkdirAll(l.folder, 0o755); err != nil {
 		return err
 	}
-	kept, err := l.survey()
+	files, err := l.remembered()
 	if err != nil {
 		return err
 	}
 	e.ID = 1
-	if last := len(kept) - 1; last >= 0 {
-		if kept[last].repeats(e) {
+	if last := len(files) - 1; last >= 0 {
+		if l.repeats(files[last], e) {
 			return nil
 		}
-		e.ID = kept[last].id + 1
+		e.ID = files[last].id + 1
 	}
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	data, err := encode(e)
-	if err != nil {
+	if files, err = l.keep(files, e); err != nil {
+		l.memory = memory{}
 		return err
 	}
-	if int64(len(data)) > l.limits.Bytes {
-		return fmt.Errorf("entry of %d bytes: %w", len(data), ErrTooLarge)
-	}
-	if err := l.makeRoom(kept, int64(len(data)), e.Result == Proven); err != nil {
-		return err
-	}
-	return write(filepath.Join(l.folder, fileName(e.ID)), data)
+	l.remember(files)
+	return nil
 }
 
 // write replaces a file whole or not at all.
@@ -195,7 +214,7 @@ func (l *Log) Get(id uint64) (Entry, error) {
 	if l.folder == "" {
 		return Entry{}, fmt.Errorf("%d: %w", id, ErrNoEntry)
 	}
-	e, err := read(filepath.Join(l.folder, fileName(id)))
+	e, _, err := read(l.folder, id)
 	if errors.Is(err, os.ErrNotExist) {
 		return Entry{}, fmt.Errorf("%d: %w", id, ErrNoEntry)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -135,10 +136,103 @@ func TestBounds(t *testing.T) {
 				size += f.size
 			}
 			newest := files[len(files)-1]
-			if len(files) > limits.Entries || size > limits.Bytes || newest.id <= last || newest.head.TextBytes != len(text) {
+			if len(files) > limits.Entries || size > limits.Bytes || newest.id <= last {
 				rt.Fatalf("%d files of %d bytes, newest %d (before: %d)", len(files), size, newest.id, last)
 			}
 			last = newest.id
+			for _, f := range files {
+				if e, err := l.Get(f.id); err != nil || f.id == last && (e.Text != text || string(e.State) != "state of "+text) {
+					rt.Fatalf("entry %d of %d: %q, %v", f.id, last, e.Text, err)
+				}
+			}
+		}
+	})
+}
+
+// TestSmallChangesAreSmall: what a change of one part costs does not depend on how
+// much there is beside it.
+func TestSmallChangesAreSmall(t *testing.T) {
+	l := Open(t.TempDir(), Limits{Entries: 12})
+	parts := make([]string, 3000)
+	for i := range parts {
+		parts[i] = fmt.Sprintf("chain %d {%s}\n", i, strings.Repeat("x", 1000))
+	}
+	state := func(n int) []byte {
+		text := fmt.Sprintf("generation: %d\n", n)
+		for i := range parts {
+			text += fmt.Sprintf("---\nport: %d\nshare: %d\n", i, 1000000*n/(1+i/1500*n))
+		}
+		return []byte(text)
+	}
+	var want []Entry
+	for i := range 30 {
+		parts = slices.Clone(parts)
+		switch i % 3 {
+		case 0:
+			parts[i*50] += "changed"
+		case 1:
+			parts = slices.Delete(parts, i*50, i*50+2)
+		case 2:
+			parts = slices.Insert(parts, i*50, "new\n")
+		}
+		e := Entry{Result: Proven, Generation: uint64(i), Parts: parts, State: state(i)}
+		add(t, l, e)
+		e.Text = strings.Join(parts, "")
+		want = append(want, e)
+	}
+	files, err := l.survey()
+	if err != nil || len(files) < 7 || len(files) > 12 {
+		t.Fatalf("%d files, %v, want 7 to 12", len(files), err)
+	}
+	whole := 0
+	for _, f := range files {
+		got, err := l.Get(f.id)
+		if e := want[f.id-1]; err != nil || got.Text != e.Text || string(got.State) != string(e.State) {
+			t.Errorf("entry %d is not what was kept: %v", f.id, err)
+		}
+		if f.size > 1<<20 {
+			whole++
+		}
+	}
+	if whole != 2 {
+		t.Errorf("%d of %d entries are whole, want 2: each begins a group of 6", whole, len(files))
+	}
+}
+
+// TestBaseGone deletes entries by hand: those that were made of them are lost, and
+// say so, and new ones are made of none of them.
+func TestBaseGone(t *testing.T) {
+	l := Open(t.TempDir(), Limits{Entries: 40})
+	parts := strings.SplitAfter(strings.Repeat("a line\n", 100), "\n")
+	grow := func() {
+		parts = append(slices.Clone(parts), fmt.Sprint(len(parts)))
+		add(t, l, Entry{Result: Proven, Parts: parts})
+	}
+	grow()
+	grow()
+	grow()
+	if err := os.Remove(filepath.Join(l.folder, fileName(1))); err != nil {
+		t.Fatal(err)
+	}
+	grow()
+	for id, lost := range map[uint64]bool{1: true, 2: true, 3: true, 4: false} {
+		if _, err := l.Get(id); (err != nil) != lost {
+			t.Errorf("entry %d: %v", id, err)
+		}
+	}
+	if entries, err := l.List(); len(entries) != 1 || err == nil {
+		t.Errorf("%d entries are listed, %v, want the one that can be read", len(entries), err)
+	}
+}
+
+// TestAnyDifference: a patch makes the text that it was made for.
+func TestAnyDifference(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		part := rapid.SampledFrom([]string{"a", "b", "c\n", "dd", "", "e"})
+		old, new := rapid.SliceOf(part).Draw(rt, "old"), rapid.SliceOf(part).Draw(rt, "new")
+		got, err := difference(old, new).apply(strings.Join(old, ""))
+		if want := strings.Join(new, ""); err != nil || got != want {
+			rt.Fatalf("got %q, %v, want %q", got, err, want)
 		}
 	})
 }
@@ -339,23 +433,34 @@ func TestPin(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	whole, err := encode(entry(Refused, "table ip weft {}"))
+	whole, h, err := encode(entry(Refused, "table ip weft {}"))
 	if err != nil {
 		f.Fatal(err)
 	}
+	next := entry(Refused, "table ip weft { }")
+	next.ID = 1
+	after, _, err := encodeAfter(&kept{head: h}, next, patch{[]piece{{0, 15}, {-1, 1}, {15, 1}}, []byte(" ")}, patch{[]piece{{0, 9}}, nil})
+	if err != nil {
+		f.Fatal(err)
+	}
+	before := func(uint64) (Entry, string, error) { return entry(Refused, "table ip weft {}"), h.Digest, nil }
+	if _, _, err := decode(after, before); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(after)
 	f.Add(whole)
 	f.Add(whole[:len(whole)-1])
 	f.Add([]byte(`{"textBytes":-1,"stateBytes":1}` + "\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		e, err := decode(data)
+		e, _, err := decode(data, before)
 		if err != nil {
 			return
 		}
-		again, err := encode(e)
+		again, _, err := encode(e)
 		if err != nil {
 			return // a first line that encode would not write
 		}
-		back, err := decode(again)
+		back, _, err := decode(again, before)
 		e.Message = cut(e.Message)
 		if diff := cmp.Diff(e, back); diff != "" || err != nil {
 			t.Errorf("%v: %s", err, diff)

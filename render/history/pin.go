@@ -18,7 +18,7 @@ func Pin(folder string, e Entry) error {
 	if folder == "" {
 		return errors.New("pin a ruleset: there is no history")
 	}
-	data, err := encode(e)
+	data, _, err := encode(e)
 	if err == nil {
 		err = write(PinFile(folder), data)
 	}
@@ -34,12 +34,16 @@ func Pinned(folder string) (Entry, bool, error) {
 	if folder == "" {
 		return Entry{}, false, nil
 	}
-	e, err := read(PinFile(folder))
+	data, err := os.ReadFile(PinFile(folder))
 	if isNowhere(err) {
 		return Entry{}, false, nil
 	}
+	var e Entry
+	if err == nil {
+		e, _, err = decode(data, func(uint64) (Entry, string, error) { return Entry{}, "", ErrNoEntry })
+	}
 	if err != nil {
-		return Entry{}, false, fmt.Errorf("read the pin: %w", err)
+		return Entry{}, false, fmt.Errorf("read the pin %s: %w", PinFile(folder), err)
 	}
 	return e, true, nil
 }

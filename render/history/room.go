@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 )
 
 // file is an entry as the folder holds it. err says why its first line cannot
@@ -15,14 +16,6 @@ type file struct {
 	size int64
 	head head
 	err  error
-}
-
-// repeats reports whether e would say again what the file says, but for its
-// time. A state is compared by its generation.
-func (f file) repeats(e Entry) bool {
-	h := f.head
-	return f.err == nil && h.Result == e.Result && h.Generation == e.Generation && h.Set == e.Set &&
-		h.Table == e.Table && h.Message == cut(e.Message) && h.Digest == digest(e.Text)
 }
 
 // survey is what the folder holds, by ID. A file that goes meanwhile is none.
@@ -56,43 +49,78 @@ func (l *Log) survey() ([]file, error) {
 			files = append(files, f)
 		}
 	}
-	return files, nil
+	return bereft(files), nil
 }
 
-// makeRoom deletes the oldest entries until one of size bytes fits, the newest
-// proven one last. If the entry to come is proven itself, no other is spared.
-func (l *Log) makeRoom(files []file, size int64, proven bool) error {
+// bereft says of entries that cannot be read because the one that they are made of
+// is gone.
+func bereft(files []file) []file {
+	for i := range files {
+		f := &files[i]
+		if b := f.head.Base; f.err == nil && b != nil && (i == 0 || files[i-1].id != b.ID || files[i-1].err != nil) {
+			f.err = fmt.Errorf("%s: entry %d, of which it is made: %w", fileName(f.id), b.ID, ErrNoEntry)
+		}
+	}
+	return files
+}
+
+// groups are entries that go together: a whole one and those that are made of it.
+func groups(files []file) [][]file {
+	var list [][]file
+	for i, f := range files {
+		if i > 0 && f.err == nil && f.head.Base != nil && f.head.Base.ID == files[i-1].id && files[i-1].err == nil {
+			list[len(list)-1] = append(list[len(list)-1], f)
+			continue
+		}
+		list = append(list, []file{f})
+	}
+	return list
+}
+
+// makeRoom deletes the oldest groups until an entry of size bytes fits, the one
+// with the newest proven entry last. If the entry to come is proven itself, no other
+// is spared. The last group stays if joins is set, because the entry will be of it. It
+// returns what is left, and whether the entry fits.
+func (l *Log) makeRoom(files []file, size int64, proven, joins bool) ([]file, bool, error) {
 	l.removeLeftovers()
 	for _, f := range files {
 		size += f.size
 	}
 	count := len(files) + 1
-	for _, f := range victims(files, proven) {
+	gone := map[uint64]bool{}
+	for _, group := range victims(groups(files), proven, joins) {
 		if count <= l.limits.Entries && size <= l.limits.Bytes {
 			break
 		}
-		if err := os.Remove(filepath.Join(l.folder, fileName(f.id))); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("let an old entry go: %w", err)
+		for _, f := range slices.Backward(group) { // so that what is left can be read at any time
+			if err := os.Remove(filepath.Join(l.folder, fileName(f.id))); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return nil, false, fmt.Errorf("let an old entry go: %w", err)
+			}
+			gone[f.id] = true
+			count, size = count-1, size-f.size
 		}
-		count, size = count-1, size-f.size
 	}
-	return nil
+	left := slices.DeleteFunc(slices.Clone(files), func(f file) bool { return gone[f.id] })
+	return left, count <= l.limits.Entries && size <= l.limits.Bytes, nil
 }
 
-// victims is the order in which entries go.
-func victims(files []file, proven bool) []file {
+// victims is the order in which groups go.
+func victims(list [][]file, proven, joins bool) [][]file {
+	if joins {
+		list = list[:len(list)-1]
+	}
 	spared := -1
-	for i, f := range files {
-		if f.err == nil && f.head.Result == Proven && !proven {
+	for i, group := range list {
+		if !proven && slices.ContainsFunc(group, func(f file) bool { return f.err == nil && f.head.Result == Proven }) {
 			spared = i
 		}
 	}
 	if spared < 0 {
-		return files
+		return list
 	}
-	order := append([]file{}, files[:spared]...)
-	order = append(order, files[spared+1:]...)
-	return append(order, files[spared])
+	order := slices.Clone(list[:spared])
+	order = append(order, list[spared+1:]...)
+	return append(order, list[spared])
 }
 
 // leftover matches the temporary file of an entry, which a killed writer leaves.

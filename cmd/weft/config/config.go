@@ -141,7 +141,7 @@ func Keys() []Key {
 		parsed("failAfter", "10m", "age of the state at which weft lets go; 0 is never", func(c *Config) *Duration { return &c.FailAfter }),
 		boolean("cleanupOnExit", "false", "take the rules out when told to stop; otherwise the heartbeat ends them", func(c *Config) *bool { return &c.CleanupOnExit }),
 		text("history", "/run/weft/history", "folder of the last transactions, for weft history and weft rollback; empty keeps none", func(c *Config) *string { return &c.History }),
-		integer("historyLimit", "32", "how many transactions the history keeps, 1 to 10000; together at most 64 MiB", 1, 10000, func(c *Config) *int { return &c.HistoryLimit }),
+		integer("historyLimit", "32", "how many transactions the history keeps at most, and half as many at least, 1 to 10000; together at most 64 MiB", 1, 10000, func(c *Config) *int { return &c.HistoryLimit }),
 		text("lock", "", "file that only one applier holds; empty is one in /run/weft for each network namespace and table", func(c *Config) *string { return &c.Lock }),
 		text("nft", "nft", "the nft program", func(c *Config) *string { return &c.Nft }),
 		text("listen", "127.0.0.1:10289", "address for health checks, metrics and the page; empty is none", func(c *Config) *string { return &c.Listen }),
