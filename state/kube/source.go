@@ -188,9 +188,9 @@ func (s *Source) heard() {
 }
 
 // complain tells of wrong annotations.
-func (s *Source) complain(svc *corev1.Service, problem error) {
+func (s *Source) complain(svc *corev1.Service, problem error, speak bool) {
 	s.log.Warn("annotations refused", "service", svc.Namespace+"/"+svc.Name, "error", problem)
-	if s.events != nil {
+	if s.events != nil && speak {
 		s.events.warn(svc, problem)
 	}
 }

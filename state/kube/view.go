@@ -32,7 +32,8 @@ type view struct {
 	config Config
 	caches caches
 	// tell is called when what is wrong with the annotations of a Service changed.
-	tell func(svc *corev1.Service, problem error)
+	// speak says that this node is the one to tell its owner.
+	tell func(svc *corev1.Service, problem error, speak bool)
 
 	mu      sync.Mutex
 	touched map[types.NamespacedName]struct{}
@@ -52,7 +53,7 @@ type nodePort struct {
 	number   uint16
 }
 
-func newView(config Config, caches caches, tell func(*corev1.Service, error)) *view {
+func newView(config Config, caches caches, tell func(*corev1.Service, error, bool)) *view {
 	return &view{
 		config: config, caches: caches, tell: tell,
 		touched: map[types.NamespacedName]struct{}{}, moved: true,
@@ -151,8 +152,9 @@ func (v *view) convertOne(key types.NamespacedName, before []*state.ServicePort)
 	if svc.Annotations[annotationWeights] != "" {
 		v.weighed[key] = struct{}{}
 	}
-	made, problem := v.around.servicePorts(svc, v.caches.slices(key))
-	v.complain(key, svc, problem)
+	endpoints := v.caches.slices(key)
+	made, problem := v.around.servicePorts(svc, endpoints)
+	v.complain(key, svc, problem, endpoints)
 	for i, p := range made {
 		p.Skipped = cmp.Or(p.Skipped, v.invalid(p))
 		if p.Skipped != "" {
@@ -176,7 +178,7 @@ func (v *view) invalid(p *state.ServicePort) string {
 }
 
 // complain tells of what is wrong with annotations when that changes.
-func (v *view) complain(key types.NamespacedName, svc *corev1.Service, problem error) {
+func (v *view) complain(key types.NamespacedName, svc *corev1.Service, problem error, endpoints []*discoveryv1.EndpointSlice) {
 	text := ""
 	if problem != nil {
 		text = problem.Error()
@@ -190,8 +192,26 @@ func (v *view) complain(key types.NamespacedName, svc *corev1.Service, problem e
 		return
 	}
 	if v.tell != nil {
-		v.tell(svc, problem)
+		v.tell(svc, problem, v.speaks(endpoints))
 	}
+}
+
+// speaks reports whether this node is the first of those that have an endpoint,
+// or of all where none has: every node comes to the same conclusions, and one
+// Event is enough.
+func (v *view) speaks(endpoints []*discoveryv1.EndpointSlice) bool {
+	first := ""
+	for _, slice := range endpoints {
+		for i := range slice.Endpoints {
+			if name := slice.Endpoints[i].NodeName; name != nil && (first == "" || *name < first) {
+				first = *name
+			}
+		}
+	}
+	if first == "" && len(v.last.Nodes) > 0 {
+		first = v.last.Nodes[0].Name
+	}
+	return first == v.config.Node
 }
 
 // replace changes a sorted list.

@@ -36,8 +36,10 @@ func newCluster(t interface{ Fatal(...any) }, config Config, objects ...any) *cl
 		nodeStore: cache.NewStore(cache.MetaNamespaceKeyFunc),
 		ranges:    cache.NewStore(cache.MetaNamespaceKeyFunc),
 	}}
-	c.v = newView(config, c.in, func(svc *corev1.Service, problem error) {
-		c.told = append(c.told, svc.Name+": "+problem.Error())
+	c.v = newView(config, c.in, func(svc *corev1.Service, problem error, speak bool) {
+		if speak {
+			c.told = append(c.told, svc.Name+": "+problem.Error())
+		}
 	})
 	c.put(objects...)
 	return c
@@ -551,6 +553,27 @@ func TestAnnotationsAreToldOnce(t *testing.T) {
 	}
 }
 
+func TestOneNodeSpeaks(t *testing.T) {
+	web := service("web", 30080, annotated(annotationPolicy, "fastest"))
+	for _, tt := range []struct {
+		name, node string
+		want       int
+		endpoints  []string
+	}{
+		{"the first with an endpoint", "n2", 1, []string{"10.1.0.3@n3", "10.1.0.2@n2 unready"}},
+		{"another with an endpoint", "n3", 0, []string{"10.1.0.3@n3", "10.1.0.2@n2"}},
+		{"one without an endpoint", "n1", 0, []string{"10.1.0.3@n3", "10.1.0.2@n2"}},
+		{"the first of all, without endpoints", "n1", 1, nil},
+		{"another, without endpoints", "n2", 0, nil},
+	} {
+		c := newCluster(t, Config{Node: tt.node, MinNodes: 2}, append(two, web, slice("web-1", "web", tt.endpoints...))...)
+		c.state()
+		if len(c.told) != tt.want {
+			t.Errorf("%s: told %q, want %d Events", tt.name, c.told, tt.want)
+		}
+	}
+}
+
 // TestEventsInAnyOrder makes the same cluster in different orders and ways.
 func TestEventsInAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -583,4 +606,28 @@ func TestEventsInAnyOrder(t *testing.T) {
 			t.Fatalf("-in order +in another\n%s", diff)
 		}
 	})
+}
+
+// BenchmarkState changes one slice and asks for the state.
+func BenchmarkState(b *testing.B) {
+	for _, n := range []int{1, 2768} {
+		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
+			c := newCluster(b, config(), two...)
+			endpoints := make([]string, 10)
+			for i := range n {
+				name := fmt.Sprintf("web-%d", i)
+				for e := range endpoints {
+					endpoints[e] = fmt.Sprintf("10.%d.%d.%d@n%d", e, i>>8, i&255, e%2+1)
+				}
+				c.put(service(name, int32(30000+i)), slice(name, name, endpoints...))
+			}
+			c.state()
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				endpoints[0] = fmt.Sprintf("10.99.%d.%d@n1", i>>8&255, i&255)
+				c.put(slice("web-0", "web-0", endpoints...))
+				c.v.state()
+			}
+		})
+	}
 }
