@@ -148,7 +148,7 @@ func (r *race) change(i int) (time.Time, error) {
 func (r *race) start() {
 	r.b.Helper()
 	begin := time.Now()
-	proxy, err := r.StartKubeProxy(r.b.Context(), r.Node(), cluster.NFTables)
+	proxy, err := r.StartKubeProxy(r.b.Context(), r.Node(), cluster.ProxyOptions{Mode: cluster.NFTables})
 	if err != nil {
 		r.b.Fatal(err)
 	}
