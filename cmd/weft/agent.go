@@ -56,6 +56,15 @@ func (p *program) newAgent(vars *varFlags, command string, parts ...status.Part)
 	return a, nil
 }
 
+// part is the log of one part of the way from the source to the kernel.
+func (a *agent) part(name string) *slog.Logger { return a.log.With(status.ComponentKey, name) }
+
+// started says who runs, with what.
+func (a *agent) started() {
+	c, v := a.config.Load(), readVersion()
+	a.part("agent").Info("starting", "command", a.status.Status().Agent.Command, "version", v.Version, "node", c.Node, "config", c.File, "state", c.State)
+}
+
 // holding runs f with the lock of the applier, which two agents that would
 // write the same rules cannot both have.
 func (a *agent) holding(command string, f func() error) error {
@@ -71,7 +80,7 @@ func (a *agent) holding(command string, f func() error) error {
 func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 	c := a.config.Load()
 	loop := &apply.Loop{
-		StateFile: c.State, FailAfter: time.Duration(c.FailAfter), Runner: nft.Runner{Path: c.Nft}, Log: a.log, Status: a.status,
+		StateFile: c.State, FailAfter: time.Duration(c.FailAfter), Runner: nft.Runner{Path: c.Nft}, Log: a.part("apply"), Status: a.status,
 		Templates: func() (*render.Set, render.Vars, error) { return a.vars.load(a.config.Load()) },
 		Keep:      a.recorder(openHistory(c)),
 		Pinned:    a.pinned,
@@ -98,7 +107,7 @@ func (a *agent) recorder(log *history.Log) func(history.Entry) {
 			problem = err.Error()
 		}
 		if problem != "" && problem != said {
-			a.log.Error("history not kept", "error", problem)
+			a.part("history").Error("history not kept", "error", problem)
 		}
 		said = problem
 	}
@@ -146,7 +155,7 @@ func poke(c chan struct{}) {
 }
 
 func (a *agent) follow(ctx context.Context, paths []string, changed func()) error {
-	f := &follow.Follower{Paths: paths, Log: a.log}
+	f := &follow.Follower{Paths: paths, Log: a.part("follow")}
 	if err := f.Run(ctx, changed); ctx.Err() == nil {
 		return err
 	}
@@ -202,7 +211,7 @@ func (a *agent) followConfig(ctx context.Context, g *errgroup.Group) {
 			case <-ctx.Done():
 				return nil
 			case <-hangups:
-				a.log.Info("told to read everything again")
+				a.part("config").Info("told to read everything again")
 				a.reload(apply.Everything)
 			}
 		}
@@ -218,13 +227,13 @@ func (a *agent) reload(change apply.Change) {
 	}
 	a.status.Failed(status.Config, err)
 	if err != nil {
-		a.log.Error("configuration refused, the last good one stays in force", "error", err)
+		a.part("config").Error("configuration refused, the last good one stays in force", "error", err)
 		return
 	}
 	a.status.Good(status.FromConfig, time.Now())
 	old := a.config.Swap(c)
 	if c.Node != old.Node || c.State != old.State || c.FailAfter != old.FailAfter || c.Nft != old.Nft || c.History != old.History || c.HistoryLimit != old.HistoryLimit || c.Lock != old.Lock || c.Measure != old.Measure || sourceDiffers(c, old) {
-		a.log.Warn("node, state, failAfter, history, historyLimit, lock, nft, where Services come from and how nodes are measured are read at the start: restart weft for the change")
+		a.part("config").Warn("node, state, failAfter, history, historyLimit, lock, nft, where Services come from and how nodes are measured are read at the start: restart weft for the change")
 	}
 	if c.Templates != old.Templates {
 		poke(a.paths)
@@ -249,7 +258,7 @@ func (a *agent) leave(ctx context.Context) error {
 	if err := apply.Remove(ctx, nft.Runner{Path: c.Nft}, vars.Table()); err != nil {
 		return fmt.Errorf("take the rules out: %w", err)
 	}
-	a.log.Info("rules taken out")
+	a.part("apply").Info("rules taken out")
 	return nil
 }
 
@@ -261,6 +270,7 @@ func (p *program) follow(ctx context.Context, vars *varFlags) error {
 		return err
 	}
 	return a.holding(command, func() error {
+		a.started()
 		g, inner := errgroup.WithContext(ctx)
 		if err := a.serve(inner, g); err != nil {
 			return err

@@ -23,7 +23,7 @@ func (a *agent) meters() ([]watch.Meter, error) {
 	var meters []watch.Meter
 	if m.CPU == config.FromPeers {
 		var err error
-		if local, err = cpu.NewLocal(proc, a.log); err != nil {
+		if local, err = cpu.NewLocal(proc, a.part("usage")); err != nil {
 			return nil, err
 		}
 	}
@@ -33,7 +33,7 @@ func (a *agent) meters() ([]watch.Meter, error) {
 			return nil, err
 		}
 		o.Told = func(err error) { a.status.Failed(status.Probe, err) }
-		meters = append(meters, reporting{probe.New(o, a.log), a.status, status.FromProbes})
+		meters = append(meters, reporting{probe.New(o, a.part("probe")), a.status, status.FromProbes})
 	}
 	if local != nil { // after the probes, since it is fresher
 		meters = append(meters, local)
@@ -41,7 +41,7 @@ func (a *agent) meters() ([]watch.Meter, error) {
 	if m.CPU == config.FromPrometheus {
 		o := m.Usage()
 		o.Told = func(err error) { a.status.Failed(status.Usage, err) }
-		p, err := cpu.NewPrometheus(o, a.log)
+		p, err := cpu.NewPrometheus(o, a.part("usage"))
 		if err != nil {
 			return nil, err
 		}

@@ -28,13 +28,13 @@ func (a *agent) serve(ctx context.Context, g *errgroup.Group) error {
 	if err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
-	shown, err := page.Handler(page.Options{Recorder: a.status, Samples: a.status.Samples, History: openHistory(c), Ways: ways, Log: a.log})
+	shown, err := page.Handler(page.Options{Recorder: a.status, Samples: a.status.Samples, History: openHistory(c), Ways: ways, Log: a.part("page")})
 	if err != nil {
 		return fmt.Errorf("make the page: %w", err)
 	}
 	server := &serve.Server{
 		Recorder: a.status, Node: c.Node, Listen: c.Listen, MetricsListen: c.MetricsListen,
-		Socket: socketPath(c, a.status.Status().Agent.Parts), Metrics: metrics.Handler(registry), Page: shown, Log: a.log,
+		Socket: socketPath(c, a.status.Status().Agent.Parts), Metrics: metrics.Handler(registry), Page: shown, Log: a.part("serve"),
 	}
 	g.Go(func() error { return server.Run(ctx) })
 	return nil

@@ -11,6 +11,7 @@ import (
 	"weft/cmd/weft/config"
 	"weft/state"
 	"weft/state/kube"
+	"weft/state/status"
 	"weft/state/watch"
 )
 
@@ -21,7 +22,7 @@ func (a *agent) source() (watch.Source, error) {
 		s := &staticSource{agent: a}
 		return s, s.read()
 	}
-	klog.SetSlogLogger(kube.ClientLog(a.log))
+	klog.SetSlogLogger(kube.ClientLog(a.part("client-go")))
 	server, err := kube.Server(cmp.Or(c.Kubeconfig, os.Getenv("KUBECONFIG")), c.Context)
 	if err != nil {
 		return nil, err
@@ -30,7 +31,8 @@ func (a *agent) source() (watch.Source, error) {
 	return kube.New(kube.Config{
 		Node: c.Node, Namespaces: c.Namespaces, Selector: c.Selector.Selector, MinNodes: c.MinNodes,
 		NodePortAddresses: c.NodePortAddresses, Events: c.Events, Triggered: a.status.Triggered,
-	}, server, a.log)
+		Told: func(err error) { a.status.Failed(status.Gather, err) },
+	}, server, a.part("source"))
 }
 
 const sourceKubernetes = "kubernetes"
@@ -50,8 +52,10 @@ func (s *staticSource) Run(ctx context.Context, changed func()) error {
 			return ctx.Err()
 		case <-s.agent.gathers:
 		}
-		if err := s.read(); err != nil {
-			s.agent.log.Error("static list refused, the last good one stays in force", "error", err)
+		err := s.read()
+		s.agent.status.Failed(status.Gather, err)
+		if err != nil {
+			s.agent.part("source").Error("static list refused, the last good one stays in force", "error", err)
 			continue
 		}
 		changed()

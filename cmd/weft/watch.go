@@ -25,6 +25,7 @@ names, and keep the state file up to date. It needs no root and no capability.`,
 			if err != nil {
 				return err
 			}
+			a.started()
 			g, ctx := errgroup.WithContext(cmd.Context())
 			if err := a.serve(ctx, g); err != nil {
 				return err
@@ -66,8 +67,7 @@ const patience = 5 * time.Second
 // that it begins with what is. Where nothing is known for a while, as when the API
 // server is away, it goes on with what an earlier run left.
 func (a *agent) run(ctx context.Context) error {
-	c := a.config.Load()
-	a.log.Info("starting", "version", readVersion().Version, "node", c.Node, "config", c.File, "state", c.State)
+	a.started()
 	store := a.newStore()
 	first := make(chan struct{})
 	begin := sync.OnceFunc(func() { close(first) })
@@ -112,7 +112,7 @@ func (a *agent) watch(ctx context.Context, store *state.Store, kept func(*state.
 	}
 	c := a.config.Load()
 	loop := &watch.Loop{
-		Source: source, Meters: meters, Weigher: a.newWeigher(), Store: store, Log: a.log, Status: a.status, Kept: kept,
+		Source: source, Meters: meters, Weigher: a.newWeigher(), Store: store, Log: a.part("watch"), Status: a.status, Kept: kept,
 		MinInterval: time.Duration(c.MinInterval), MaxInterval: time.Duration(c.MaxInterval),
 	}
 	return loop.Run(ctx)
@@ -124,7 +124,7 @@ func (a *agent) newStore() *state.Store {
 	c := a.config.Load()
 	store := state.NewStore(c.State)
 	if _, err := store.Load(); err != nil {
-		a.log.Warn("state of an earlier run not read, the generation begins anew", "error", err)
+		a.part("watch").Warn("state of an earlier run not read, the generation begins anew", "error", err)
 	}
 	if renewal := time.Duration(c.FailAfter) / 4; renewal > 0 {
 		store.Renewal = renewal

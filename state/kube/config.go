@@ -23,6 +23,9 @@ type Config struct {
 	NodePortAddresses NodePortAddresses
 	// Events says whether wrong annotations are told as Events on the Service.
 	Events bool
+	// Told is told what is wrong with the answers of the API server, and nil when
+	// all is well again. It returns at once, and may be nil.
+	Told func(error)
 	// Triggered is told, for each change of endpoints, when what led to it
 	// happened. It returns at once, and may be nil.
 	Triggered func(time.Time)

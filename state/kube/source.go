@@ -167,6 +167,7 @@ func (s *Source) failed(err error) {
 	if errors.As(err, &answer) {
 		what = err.Error()
 	}
+	s.tell(err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.said[what] {
@@ -181,10 +182,17 @@ func (s *Source) heard() {
 	was := len(s.said) > 0
 	clear(s.said)
 	s.mu.Unlock()
+	s.tell(nil)
 	if was {
 		s.log.Info("API server tells again")
 	}
 	s.notify()
+}
+
+func (s *Source) tell(err error) {
+	if s.config.Told != nil {
+		s.config.Told(err)
+	}
 }
 
 // complain tells of wrong annotations.

@@ -62,7 +62,7 @@ type Source string
 // The sources.
 const (
 	FromConfig    Source = "configuration"
-	FromCluster   Source = "cluster"
+	FromSource    Source = "source"
 	FromProbes    Source = "probes"
 	FromUsage     Source = "usage"
 	FromState     Source = "state"
@@ -70,7 +70,7 @@ const (
 )
 
 func sources() []Source {
-	return []Source{FromConfig, FromCluster, FromProbes, FromUsage, FromState, FromTemplates}
+	return []Source{FromConfig, FromSource, FromProbes, FromUsage, FromState, FromTemplates}
 }
 
 // Part is one of the halves of weft.

@@ -158,6 +158,9 @@ func (l *Loop) pass(now time.Time) (wrote bool, wait time.Duration, err error) {
 	gathered := l.Source.State()
 	l.Status.Took(status.Gather, time.Since(now))
 	st, wait := l.weigh(gathered, now)
+	if st != nil {
+		l.Status.Good(status.FromSource, vouched(gathered, now))
+	}
 	if st == nil {
 		return false, l.Store.Renewal, nil
 	}
@@ -208,6 +211,14 @@ func (l *Loop) weigh(gathered *state.State, now time.Time) (*state.State, time.D
 	return weighed, wait
 }
 
+// vouched is until when the source vouches for a state.
+func vouched(gathered *state.State, now time.Time) time.Time {
+	if gathered.Written.IsZero() {
+		return now
+	}
+	return gathered.Written
+}
+
 // complain logs an error once, and once more when it is over. It reports
 // whether there is one.
 func (l *Loop) complain(err error) bool {
@@ -220,41 +231,4 @@ func (l *Loop) complain(err error) bool {
 		l.said = err.Error()
 	}
 	return err != nil
-}
-
-// tell says what was written.
-func (l *Loop) tell(before, after *state.State) {
-	if before == nil || before.Generation != after.Generation {
-		steered := 0
-		for _, p := range after.ServicePorts {
-			if p.Steered() {
-				steered++
-			}
-		}
-		l.Log.Info("state written", "generation", after.Generation, "servicePorts", len(after.ServicePorts), "steered", steered)
-	}
-	if before != nil {
-		l.tellReasons(before.ServicePorts, after.ServicePorts)
-	}
-}
-
-// tellReasons says for each ServicePort whose reason to be skipped changed what
-// it is now: one line a change, whatever the number of events.
-func (l *Loop) tellReasons(before, after []*state.ServicePort) {
-	for _, p := range after {
-		for len(before) > 0 && before[0].Compare(p) < 0 {
-			before = before[1:]
-		}
-		was := ""
-		if len(before) > 0 && before[0].Compare(p) == 0 {
-			was = before[0].Skipped
-		}
-		switch {
-		case p.Skipped == was:
-		case p.Steered():
-			l.Log.Info("ServicePort steered", "servicePort", p.ID(), "protocol", p.Protocol, "nodePort", p.NodePort)
-		default:
-			l.Log.Info("ServicePort left to kube-proxy", "servicePort", p.ID(), "protocol", p.Protocol, "nodePort", p.NodePort, "reason", p.Skipped)
-		}
-	}
 }
