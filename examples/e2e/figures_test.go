@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -58,16 +57,16 @@ func BenchmarkBesideKubeProxy(b *testing.B) {
 // race is a cluster with both programs on node1.
 type race struct {
 	*cluster.Cluster
-	b           *testing.B
+	b           testing.TB
 	client      *kubernetes.Clientset
 	services    int
 	weft, proxy *cluster.Process
-	seen        int // how much of weft's log was read
-	next        uint32
+	seen        int            // how much of weft's log was read
+	firsts      map[int]uint32 // the first endpoint of Services that were changed
 }
 
-func newRace(b *testing.B, services int) *race {
-	r := &race{b: b, services: services, Cluster: labtest.StartCluster(b, cluster.Options{Lab: lab.Options{Nodes: 3, Pods: 1}})}
+func newRace(b testing.TB, services int) *race {
+	r := &race{b: b, services: services, firsts: map[int]uint32{}, Cluster: labtest.StartCluster(b, cluster.Options{Lab: lab.Options{Nodes: 3, Pods: 4}})}
 	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(r.Dir, "admin.kubeconfig"))
 	if err != nil {
 		b.Fatal(err)
@@ -94,6 +93,13 @@ func newRace(b *testing.B, services int) *race {
 	return r
 }
 
+// report tells a figure; a test has nobody to tell.
+func (r *race) report(value float64, unit string) {
+	if b, ok := r.b.(*testing.B); ok {
+		b.ReportMetric(value, unit)
+	}
+}
+
 func (r *race) create(ctx context.Context, i int) error {
 	_, err := r.client.CoreV1().Services("default").Create(ctx, &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: name(i)},
@@ -103,49 +109,42 @@ func (r *race) create(ctx context.Context, i int) error {
 		},
 	}, metav1.CreateOptions{})
 	if err == nil {
-		_, err = r.client.DiscoveryV1().EndpointSlices("default").Create(ctx, r.slice(i, address(i, 0)), metav1.CreateOptions{})
+		_, err = r.client.DiscoveryV1().EndpointSlices("default").Create(ctx, r.slice(i, 0), metav1.CreateOptions{})
 	}
 	return err
 }
 
 func name(i int) string { return fmt.Sprintf("service-%04d", i) }
 
-// address of endpoint e of Service i; no two Services share one.
-func address(i, e int) string {
-	return netip4(10<<24 | 44<<16 | uint32(i*16+e)).String()
-}
-
-func netip4(n uint32) net.IP { return binary.BigEndian.AppendUint32(nil, n) }
-
-// slice has ten endpoints on three nodes. The first has an address of its own.
-func (r *race) slice(i int, first string) *discoveryv1.EndpointSlice {
+// slice has ten of the twelve pods. The first is one of three.
+func (r *race) slice(i int, first uint32) *discoveryv1.EndpointSlice {
 	port, portName, tcp, ready := int32(8080), "http", corev1.ProtocolTCP, true
 	s := &discoveryv1.EndpointSlice{
 		ObjectMeta:  metav1.ObjectMeta{Name: name(i), Labels: map[string]string{discoveryv1.LabelServiceName: name(i)}},
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Ports:       []discoveryv1.EndpointPort{{Name: &portName, Port: &port, Protocol: &tcp}},
 	}
-	for e := range 10 {
-		node := fmt.Sprintf("node%d", e%3+1)
+	pods := r.Pods()
+	for _, pod := range append([]*lab.Host{pods[9+first%3]}, pods[:9]...) {
+		node, _, _ := strings.Cut(pod.Host, "-")
 		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{
-			Addresses: []string{address(i, e)}, NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
+			Addresses: []string{pod.IPv4.String()}, NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
 		})
 	}
-	s.Endpoints[0].Addresses[0] = first
 	return s
 }
 
-// change gives a Service a first endpoint that nobody had before, and returns
-// when the API server had it.
+// change replaces the first endpoint of a Service by one that it did not have, and
+// returns when the API server had it.
 func (r *race) change(i int) (time.Time, error) {
-	r.next++
-	fresh := netip4(10<<24 | 200<<16 | r.next).String()
-	_, err := r.client.DiscoveryV1().EndpointSlices("default").Update(r.b.Context(), r.slice(i, fresh), metav1.UpdateOptions{})
+	r.firsts[i]++
+	_, err := r.client.DiscoveryV1().EndpointSlices("default").Update(r.b.Context(), r.slice(i, r.firsts[i]), metav1.UpdateOptions{})
 	return time.Now(), err
 }
 
 // start runs one after the other, so that neither waits for the other's CPU.
 func (r *race) start() {
+	buildWeft(r.b)
 	r.b.Helper()
 	begin := time.Now()
 	proxy, err := r.StartKubeProxy(r.b.Context(), r.Node(), cluster.ProxyOptions{Mode: cluster.NFTables})
@@ -153,24 +152,29 @@ func (r *race) start() {
 		r.b.Fatal(err)
 	}
 	r.proxy = proxy
-	r.b.ReportMetric(time.Since(begin).Seconds(), "kube-proxy-start-s")
+	r.report(time.Since(begin).Seconds(), "kube-proxy-start-s")
 
 	begin = time.Now()
+	r.startWeft()
+	r.report(r.proven(begin).Sub(begin).Seconds(), "weft-start-s")
+}
+
+// startWeft keeps what weft writes in memory, as /run is.
+func (r *race) startWeft() {
 	run := filepath.Join(r.Dir, "run")
 	if err := os.Mkdir(run, 0o755); err != nil {
 		r.b.Fatal(err)
 	}
-	// The state is in memory, as /run is.
 	cmd := exec.Command("unshare", "--mount", "sh", "-euc", `mount -t tmpfs weft "$0" && exec "$@"`, run,
 		buildWeft(r.b), "run", "--source=kubernetes", "--node=node1", "--listen=",
 		"--kubeconfig="+filepath.Join(r.Dir, "admin.kubeconfig"),
 		"--state="+filepath.Join(run, "state.yaml"), "--history="+filepath.Join(run, "history"),
 		"--lock="+filepath.Join(run, "lock"), "--socket="+filepath.Join(run, "socket"))
 	cmd.Env = []string{"PATH=/usr/sbin:/sbin:" + os.Getenv("PATH"), "HOME=" + r.Dir}
+	var err error
 	if r.weft, err = r.Launch(r.Node().Namespace, "weft", cmd); err != nil {
 		r.b.Fatal(err)
 	}
-	r.b.ReportMetric(r.proven(begin).Sub(begin).Seconds(), "weft-start-s")
 }
 
 var proven = regexp.MustCompile(`(?m)^time=(\S+) .*msg="?rules proven`)
@@ -218,15 +222,15 @@ func (r *race) changes(n int) {
 	}
 	for name, took := range map[string][]time.Duration{"weft": weft, "kube-proxy": proxy} {
 		slices.Sort(took)
-		r.b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, name+"-p50-ms")
-		r.b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, name+"-p99-ms")
+		r.report(float64(took[len(took)/2].Microseconds())/1000, name+"-p50-ms")
+		r.report(float64(took[len(took)*99/100].Microseconds())/1000, name+"-p99-ms")
 	}
 }
 
 // churn changes ten slices a second.
 func (r *race) churn(d time.Duration) {
 	for _, p := range []*cluster.Process{r.weft, r.proxy} {
-		r.b.ReportMetric(float64(resident(r.b, p)), p.Name[:4]+"-idle-MB")
+		r.report(float64(resident(r.b, p)), p.Name[:4]+"-idle-MB")
 	}
 	before := [2]time.Duration{used(r.b, r.weft), used(r.b, r.proxy)}
 	begin := time.Now()
@@ -239,13 +243,13 @@ func (r *race) churn(d time.Duration) {
 		}
 	}
 	for i, p := range []*cluster.Process{r.weft, r.proxy} {
-		r.b.ReportMetric((used(r.b, p)-before[i]).Seconds()/time.Since(begin).Seconds(), p.Name[:4]+"-cores")
-		r.b.ReportMetric(float64(resident(r.b, p)), p.Name[:4]+"-MB")
+		r.report((used(r.b, p)-before[i]).Seconds()/time.Since(begin).Seconds(), p.Name[:4]+"-cores")
+		r.report(float64(resident(r.b, p)), p.Name[:4]+"-MB")
 	}
 }
 
 // resident is the memory of a process in MB.
-func resident(b *testing.B, p *cluster.Process) int {
+func resident(b testing.TB, p *cluster.Process) int {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid))
 	if err != nil {
 		b.Fatal(err)
@@ -260,7 +264,7 @@ func resident(b *testing.B, p *cluster.Process) int {
 
 // used is the CPU time of a process and of its children that ended: proc(5),
 // fields 14 to 17 of stat, in hundredths of a second.
-func used(b *testing.B, p *cluster.Process) (sum time.Duration) {
+func used(b testing.TB, p *cluster.Process) (sum time.Duration) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid))
 	if err != nil {
 		b.Fatal(err)
@@ -319,7 +323,7 @@ func (r *race) listen() *commits {
 // await is when a chain was written after a time. A commit before the API
 // server's answer, which can arrive later than the event of the watch, counts
 // from what it is: hardly any time.
-func (c *commits) await(b *testing.B, chain string, after time.Time) time.Time {
+func (c *commits) await(b testing.TB, chain string, after time.Time) time.Time {
 	timeout := time.After(time.Minute)
 	for {
 		select {
