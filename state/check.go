@@ -147,11 +147,16 @@ func checkServicePort(p *ServicePort, r report) {
 	if p.Policy != "" && !p.Policy.Known() {
 		r.got("policy", strict.Quote(string(p.Policy)), expectedPolicy)
 	}
+	if p.Affinity != "" && !p.Affinity.Known() {
+		r.got("affinity", strict.Quote(string(p.Affinity)), expectedAffinity)
+	}
 	checkFactors(p, r)
 	for i := range p.Endpoints {
 		checkEndpoint(&p.Endpoints[i], i, r)
 	}
 }
+
+const expectedAffinity = "clientIP, or no field affinity"
 
 const expectedPort = "a whole number from 1 to 65535"
 

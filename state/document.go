@@ -57,6 +57,7 @@ type servicePortDocument struct {
 	Protocol  string             `yaml:"protocol" strict:"required"`
 	NodePort  uint16             `yaml:"nodePort" strict:"required,min=1"`
 	Policy    *Policy            `yaml:"policy"`
+	Affinity  *Affinity          `yaml:"affinity"`
 	Skipped   *string            `yaml:"skipped"`
 	Held      []Hold             `yaml:"held"`
 	Factors   []factorDocument   `yaml:"factors"`
@@ -113,6 +114,9 @@ func (d *servicePortDocument) servicePort() *ServicePort {
 	if d.Policy != nil {
 		p.Policy = *d.Policy
 	}
+	if d.Affinity != nil {
+		p.Affinity = *d.Affinity
+	}
 	if d.Skipped != nil {
 		p.Skipped = *d.Skipped
 	}
@@ -168,6 +172,9 @@ func readServicePort(file string, line int, text []byte) (*ServicePort, []*stric
 	checkServicePort(p, c.report)
 	if d.Policy != nil && *d.Policy == "" {
 		c.report("policy", "got \"\", expected "+expectedPolicy)
+	}
+	if d.Affinity != nil && *d.Affinity == "" {
+		c.report("affinity", "got \"\", expected "+expectedAffinity)
 	}
 	if d.Skipped != nil && *d.Skipped == "" {
 		c.report("skipped", "got \"\", expected the reason, or no field skipped")

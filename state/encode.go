@@ -98,7 +98,7 @@ func (e *Encoder) document(p *ServicePort, before encoded) encoded {
 
 func equalServicePorts(p, q *ServicePort) bool {
 	return p.Namespace == q.Namespace && p.Name == q.Name && p.Port == q.Port && p.Protocol == q.Protocol &&
-		p.NodePort == q.NodePort && p.Policy == q.Policy && p.Skipped == q.Skipped && slices.Equal(p.Held, q.Held) &&
+		p.NodePort == q.NodePort && p.Policy == q.Policy && p.Affinity == q.Affinity && p.Skipped == q.Skipped && slices.Equal(p.Held, q.Held) &&
 		slices.EqualFunc(p.Factors, q.Factors, equalFactors) && slices.EqualFunc(p.Endpoints, q.Endpoints, equalEndpoints)
 }
 
@@ -162,6 +162,9 @@ func appendServicePort(b []byte, p *ServicePort) []byte {
 	b = append(strconv.AppendUint(b, uint64(p.NodePort), 10), '\n')
 	if p.Policy != "" {
 		b = append(append(append(b, "policy: "...), p.Policy...), '\n')
+	}
+	if p.Affinity != "" {
+		b = append(append(append(b, "affinity: "...), p.Affinity...), '\n')
 	}
 	if p.Skipped != "" {
 		b = append(append(append(b, "skipped: "...), scalar(p.Skipped)...), '\n')

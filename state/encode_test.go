@@ -60,6 +60,7 @@ func explained() *State {
 		{Node: "k8s-slave-3-raspberrypi-4", Latency: new(0.9712), Trim: new(1.25), Guard: new(0.5), Target: 0.8, Share: 0.8},
 		{Node: "k8s-slave-4-raspberrypi-4"},
 	}
+	p.Affinity = ClientIP
 	p.Endpoints[0].Weight = new(2.0)
 	p.Endpoints[0].Share, p.Endpoints[1].Share, p.Endpoints[2].Share = 0.5, 0.3, 0
 	p.Endpoints = append(p.Endpoints, Endpoint{Address: netip.MustParseAddr("10.42.6.1"), Port: 8080, Share: 0.2})

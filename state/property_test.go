@@ -112,6 +112,7 @@ func drawServicePort(t *rapid.T, i int) *ServicePort {
 	}
 	if rapid.Bool().Draw(t, "has a policy") {
 		p.Policy = rapid.SampledFrom(Policies()).Draw(t, "policy")
+		p.Affinity = rapid.SampledFrom([]Affinity{"", ClientIP}).Draw(t, "affinity")
 		p.Held = drawHeld(t)
 		p.Factors = drawFactors(t)
 	}

@@ -31,6 +31,10 @@ func scanServicePort(text string) *ServicePort {
 		p.Policy = Policy(s.until("\n"))
 		s.require(p.Policy.Known())
 	}
+	if s.optional("affinity: ") {
+		p.Affinity = Affinity(s.until("\n"))
+		s.require(p.Affinity.Known())
+	}
 	if s.optional("skipped: ") {
 		p.Skipped = s.until("\n")
 		s.require(isPlain(p.Skipped))

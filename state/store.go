@@ -140,7 +140,7 @@ func sameRules(a, b *State) bool {
 }
 
 func sameServicePort(p, q *ServicePort) bool {
-	return p == q || keyOf(p) == keyOf(q) && p.NodePort == q.NodePort && p.Skipped == q.Skipped &&
+	return p == q || keyOf(p) == keyOf(q) && p.NodePort == q.NodePort && p.Affinity == q.Affinity && p.Skipped == q.Skipped &&
 		slices.EqualFunc(p.Endpoints, q.Endpoints, sameShare)
 }
 

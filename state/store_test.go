@@ -51,6 +51,9 @@ func TestStoreWrite(t *testing.T) {
 	explained.Nodes[0].Cores, explained.Nodes[0].Unreachable = 4, noon
 	moved := example()
 	moved.Addresses[0] = moved.Addresses[0].Next()
+	sticky := example()
+	sticky.Addresses[0] = moved.Addresses[0]
+	sticky.ServicePorts[0].Affinity = ClientIP
 
 	steps := []struct {
 		name       string
@@ -71,6 +74,7 @@ func TestStoreWrite(t *testing.T) {
 		{"nothing, not quite for long", moved, 215 * time.Second, false, 3},
 		{"nothing for long", moved, 216 * time.Second, true, 3},
 		{"the clock went back", moved, 215 * time.Second, true, 3},
+		{"affinity", sticky, 215 * time.Second, true, 4},
 	}
 	for _, step := range steps {
 		now := noon.Add(step.after)

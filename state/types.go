@@ -82,6 +82,9 @@ type ServicePort struct {
 	// Policy is how the shares are chosen. It is empty where the ServicePort
 	// names none and nothing chose one for it yet.
 	Policy Policy
+	// Affinity is what keeps the connections of a client together. It is empty
+	// where each connection goes anywhere.
+	Affinity Affinity
 	// Skipped says why weft holds no rules for this ServicePort, so that
 	// kube-proxy serves it. It is empty for one that weft steers.
 	Skipped string
@@ -121,6 +124,16 @@ const (
 	UDP  Protocol = "udp"
 	SCTP Protocol = "sctp"
 )
+
+// Affinity is what keeps the connections of a client together.
+type Affinity string
+
+// ClientIP sends all connections from one address to one endpoint, for as long as
+// the endpoints and shares stay as they are.
+const ClientIP Affinity = "clientIP"
+
+// Known reports whether a is an affinity.
+func (a Affinity) Known() bool { return a == ClientIP }
 
 // ID names the ServicePort as kube-proxy does: namespace/name:port, or
 // namespace/name where the port has no name.

@@ -41,8 +41,10 @@ type Service struct {
 	NodePort uint16         `yaml:"nodePort" strict:"required,min=1"`
 	// Policy is how the shares are chosen; empty is the policy of the whole
 	// configuration.
-	Policy    state.Policy `yaml:"policy"`
-	Endpoints []Endpoint   `yaml:"endpoints"`
+	Policy state.Policy `yaml:"policy"`
+	// Affinity is what keeps the connections of a client together; empty is nothing.
+	Affinity  state.Affinity `yaml:"affinity"`
+	Endpoints []Endpoint     `yaml:"endpoints"`
 }
 
 // Endpoint is an address and port that serves a Service.
@@ -102,7 +104,7 @@ func problemsOf(err error) (problems []*strict.Problem) {
 func (s *Service) servicePort() *state.ServicePort {
 	p := &state.ServicePort{
 		Namespace: cmp.Or(s.Namespace, "default"), Name: s.Name, Port: s.Port,
-		Protocol: cmp.Or(s.Protocol, state.TCP), NodePort: s.NodePort, Policy: s.Policy, Skipped: s.skipped(),
+		Protocol: cmp.Or(s.Protocol, state.TCP), NodePort: s.NodePort, Policy: s.Policy, Affinity: s.Affinity, Skipped: s.skipped(),
 	}
 	var count [2]float64
 	for i := range s.Endpoints {
