@@ -101,9 +101,12 @@ func (f *Family) LocalEndpoints() []netip.Addr {
 type ServicePort struct {
 	Namespace, Name, Port string
 	// ID is namespace/name:port, or namespace/name where the port has no name.
-	ID        string
-	Protocol  string
-	NodePort  uint16
+	ID       string
+	Protocol string
+	NodePort uint16
+	// Affinity is clientIP where all connections of a client go to one endpoint, and
+	// empty where each goes anywhere.
+	Affinity  string
 	Family    *Family
 	Vars      Vars
 	Endpoints []*Endpoint
@@ -171,7 +174,7 @@ func newServicePort(node string, p *state.ServicePort, family *Family) *ServiceP
 	}
 	view := &ServicePort{
 		Namespace: p.Namespace, Name: p.Name, Port: p.Port, ID: p.ID(),
-		Protocol: string(p.Protocol), NodePort: p.NodePort,
+		Protocol: string(p.Protocol), NodePort: p.NodePort, Affinity: string(p.Affinity),
 		Family: family, Vars: family.Vars, node: node, origin: p, records: records, opaque: func() {},
 	}
 	endpoints := make([]Endpoint, len(records))

@@ -14,7 +14,8 @@ import (
 // Error is what is wrong with a template, or with one ServicePort in it. Error
 // gives one line; Detail adds the way there and the source.
 type Error struct {
-	// Place of the template; Column counts from 1, or is 0 if not known.
+	// Place of the template, or empty if it is not the template that is wrong;
+	// Column counts from 1, or is 0 if not known.
 	Place
 	Column int
 	// Calls are the places that called the template, outermost first.
@@ -28,6 +29,9 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
+	if e.File == "" {
+		return "ServicePort " + e.ServicePort + ": " + e.Message
+	}
 	var b strings.Builder
 	b.WriteString(e.Place.String())
 	if e.Column > 0 {

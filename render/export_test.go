@@ -14,8 +14,12 @@ func RenderPlain(ctx context.Context, set *Set, st *state.State, vars Vars) (str
 	if err != nil {
 		return "", nil, err
 	}
-	var leftOut []LeftOut
+	leftOut := leftAlone(st, vars)
 	out := map[*state.ServicePort]bool{}
+	for _, l := range leftOut {
+		out[l.ServicePort] = true
+	}
+	failures := 0
 	for {
 		v := newView(st.Node, vars, nil)
 		if _, err := v.show(st, out); err != nil {
@@ -26,7 +30,7 @@ func RenderPlain(ctx context.Context, set *Set, st *state.State, vars Vars) (str
 			slices.SortFunc(leftOut, func(a, b LeftOut) int { return a.ServicePort.Compare(b.ServicePort) })
 			return text, leftOut, nil
 		}
-		if failed.record == nil || !mayLeaveOut(len(out)+1, st) {
+		if failures++; failed.record == nil || !mayLeaveOut(failures, st) {
 			return "", nil, firstError(leftOut, failed)
 		}
 		out[failed.record] = true

@@ -1,19 +1,13 @@
 package render
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
-	"net/netip"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"text/template"
 	"unicode/utf8"
-
-	"weft/state"
 )
 
 // maxComment is the longest comment that nft 1.0.6 takes, in bytes.
@@ -32,8 +26,12 @@ func domainFuncs(vars Vars) template.FuncMap {
 		"comment":   comment,
 		"timeout":   func() string { return timeout(vars) },
 		"modulus":   func(p *ServicePort) int { return modulus(vars, p) },
+		"draw":      draw,
 		"ranges":    ranges,
 		"cascade":   cascade,
+		"branches": func(modulus int, p *ServicePort) ([]Branch, error) {
+			return branches(vars.text("chainName"), modulus, p)
+		},
 	}
 }
 
@@ -95,103 +93,4 @@ func timeout(vars Vars) string {
 		return ""
 	}
 	return " timeout " + nftDuration(d)
-}
-
-// modulus is the number of slots that the ServicePort's shares are cut into.
-func modulus(vars Vars, p *ServicePort) int {
-	if n, ok := vars["modulus"].(int); ok && n > 0 {
-		return n
-	}
-	n, _ := state.Modulus(p.records)
-	return n
-}
-
-// Slots are the slots of one endpoint: those from First on, Count of them.
-type Slots struct {
-	Address  netip.Addr
-	Port     uint16
-	AddrPort string
-	Node     string
-	Local    bool
-	Share    float64
-
-	First, Count int
-
-	endpoint *Endpoint
-}
-
-// Percent is the share as people read it.
-func (s Slots) Percent() string { return percent(s.Share) }
-
-// slots repeats the fields of the endpoint: package reflect needs long to find
-// those of an embedded one.
-func (e *Endpoint) slots(first, count int) Slots {
-	return Slots{e.Address, e.Port, e.AddrPort, e.Node, e.Local, e.Share, first, count, e}
-}
-
-// String is the range as nft prints it: a single slot is a bare number.
-func (s Slots) String() string {
-	if s.Count == 1 {
-		return strconv.Itoa(s.First)
-	}
-	return strconv.Itoa(s.First) + "-" + strconv.Itoa(s.First+s.Count-1)
-}
-
-// ranges cuts 0..modulus-1 into one range for each endpoint with a share. The
-// ranges follow one another without a hole, in the order of the endpoints.
-func ranges(modulus int, p *ServicePort) ([]Slots, error) {
-	counts, err := state.Slots(p.node, p.records, modulus)
-	if err != nil {
-		return nil, err
-	}
-	list := make([]Slots, 0, len(counts))
-	first := 0
-	for i, n := range counts {
-		if n > 0 {
-			list = append(list, p.Endpoints[i].slots(first, n))
-		}
-		first += n
-	}
-	return list, nil
-}
-
-// Pick is a rule of a cascade: the endpoint is taken with Count out of the Left
-// slots that the rules before it left.
-type Pick struct {
-	Address  netip.Addr
-	Port     uint16
-	AddrPort string
-	Node     string
-	Local    bool
-	Share    float64
-
-	Count, Left int
-	// Last takes all that is left.
-	Last bool
-
-	endpoint *Endpoint
-}
-
-// Percent is the share as people read it.
-func (p Pick) Percent() string { return percent(p.Share) }
-
-func (e *Endpoint) pick(count, left int, last bool) Pick {
-	return Pick{e.Address, e.Port, e.AddrPort, e.Node, e.Local, e.Share, count, left, last, e}
-}
-
-// cascade orders the endpoints so that an average packet meets few rules: the
-// largest share first, equal ones in the order of the endpoints.
-func cascade(modulus int, p *ServicePort) ([]Pick, error) {
-	list, err := ranges(modulus, p)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortStableFunc(list, func(a, b Slots) int { return cmp.Compare(b.Count, a.Count) })
-	picks := make([]Pick, len(list))
-	left := modulus
-	for i, s := range list {
-		picks[i] = s.endpoint.pick(s.Count, left, i == len(list)-1)
-		left -= s.Count
-	}
-	return picks, nil
 }

@@ -54,11 +54,30 @@ func mayLeaveOut(n int, st *state.State) bool {
 	return n <= min(steered/2, 64)
 }
 
+// firstError is the first failure of a template.
 func firstError(before []LeftOut, last *Error) *Error {
-	if len(before) > 0 {
-		return before[0].Err
+	for _, l := range before {
+		if l.Err.File != "" {
+			return l.Err
+		}
 	}
 	return last
+}
+
+// leftAlone are the ServicePorts that the vars leave to kube-proxy.
+func leftAlone(st *state.State, vars Vars) (list []LeftOut) {
+	if vars.text("affinity") == "hash" {
+		return nil
+	}
+	for _, p := range st.ServicePorts {
+		if p.Affinity != "" && p.Steered() {
+			list = append(list, LeftOut{p, &Error{
+				ServicePort: p.ID(), record: p,
+				Message: "its affinity is " + string(p.Affinity) + ", which is left to kube-proxy unless the var affinity is hash",
+			}})
+		}
+	}
+	return list
 }
 
 // Origin is where a line of output came from.

@@ -16,6 +16,7 @@ import (
 	"weft/examples/lab/labtest"
 	"weft/render"
 	"weft/render/nft"
+	"weft/render/ruleset"
 	"weft/state"
 	"weft/templates"
 )
@@ -58,6 +59,7 @@ func with(t testing.TB, set *render.Set, over render.Vars) render.Vars {
 func TestGolden(t *testing.T) {
 	remote := render.Vars{"masquerade": "remote"}
 	none := render.Vars{"masquerade": "none", "heartbeat": "0"}
+	hash := render.Vars{"affinity": "hash", "affinitySeed": 48879}
 	tests := []struct {
 		golden, set, state string
 		over               render.Vars
@@ -66,6 +68,9 @@ func TestGolden(t *testing.T) {
 		{"simplified-dual-stack", "simplified", "states/dual-stack.yaml", remote},
 		{"cascade", "cascade", "states/three-endpoints.yaml", nil},
 		{"cascade-dual-stack", "cascade", "states/dual-stack.yaml", none},
+		{"simplified-affinity", "simplified", "states/many-endpoints.yaml", hash},
+		{"cascade-many", "cascade", "states/many-endpoints.yaml", render.Vars{"masquerade": "none"}},
+		{"cascade-affinity", "cascade", "states/many-endpoints.yaml", hash},
 		{"direct", "../examples/templates/direct", "states/dual-stack.yaml", nil},
 		{"uniform", "../examples/templates/uniform", "states/three-endpoints.yaml", nil},
 		{"sticky", "../examples/templates/sticky", "states/dual-stack.yaml", render.Vars{"modulus": 1000}},
@@ -78,8 +83,10 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(result.LeftOut) > 0 {
-				t.Errorf("left out: %v", result.LeftOut)
+			for _, left := range result.LeftOut {
+				if left.ServicePort.Affinity == "" || tt.over["affinity"] == "hash" {
+					t.Errorf("left out: %v", left.Err)
+				}
 			}
 			path := filepath.Join("testdata", tt.golden+".nft")
 			if *update {
@@ -94,9 +101,21 @@ func TestGolden(t *testing.T) {
 			if diff := cmp.Diff(string(want), result.Text()); diff != "" {
 				t.Errorf("-golden +rendered:\n%s", diff)
 			}
+			if findings := lint(t, result.Text(), with(t, set, tt.over)); len(findings) > 0 {
+				t.Errorf("lint: %v", findings)
+			}
 			loads(t, result.Text())
 		})
 	}
+}
+
+func lint(t *testing.T, text string, vars render.Vars) []ruleset.Finding {
+	t.Helper()
+	parsed, err := ruleset.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ruleset.Lint(parsed, ruleset.Options{Table: vars.Table()})
 }
 
 func loads(t *testing.T, text string) {

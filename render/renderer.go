@@ -62,8 +62,12 @@ func sameRecords(a, b *state.State) bool {
 
 // render executes the set until it fails for no ServicePort that is left.
 func (r *Renderer) render(ctx context.Context, st *state.State) (*Result, error) {
-	var leftOut []LeftOut
+	leftOut := leftAlone(st, r.vars)
 	out := map[*state.ServicePort]bool{}
+	for _, l := range leftOut {
+		out[l.ServicePort] = true
+	}
+	failures := 0
 	for {
 		blocks, failed, err := r.once(ctx, st, out)
 		if err != nil {
@@ -79,7 +83,7 @@ func (r *Renderer) render(ctx context.Context, st *state.State) (*Result, error)
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("render template set %s: %w", r.loom.set.Name, ctx.Err())
 		}
-		if failed.record == nil || !mayLeaveOut(len(out)+1, st) {
+		if failures++; failed.record == nil || !mayLeaveOut(failures, st) {
 			return nil, firstError(leftOut, failed)
 		}
 		out[failed.record] = true

@@ -16,8 +16,8 @@ type Result struct {
 	// anywhere in a line. Results of one [Renderer] share the strings of blocks
 	// that are the same, so that comparing these costs nothing.
 	Blocks []Block
-	// LeftOut are the ServicePorts that the templates could not render, which
-	// kube-proxy serves, in the order of the state.
+	// LeftOut are the ServicePorts that the templates could not render, or that the
+	// vars leave alone, in the order of the state. kube-proxy serves them.
 	LeftOut []LeftOut
 
 	text    func() string
@@ -42,7 +42,7 @@ type Block struct {
 	ServicePort *state.ServicePort
 }
 
-// LeftOut is a ServicePort without rules, because a template failed for it.
+// LeftOut is a ServicePort without rules, and the reason.
 type LeftOut struct {
 	ServicePort *state.ServicePort
 	Err         *Error

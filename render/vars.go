@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +45,8 @@ func KnownVars() []Var {
 		{"postroutingPriority", 90, "priority of the base chain that masquerades: -199 to 299", priority},
 		{"modulus", 0, "slots of a ServicePort, 1 to 65536; 0 takes the smallest of 100, 1000, 10000, 65536 that keeps each share within 1 %", modulusVar},
 		{"heartbeat", "60s", "how long the rules work without a live weft; 0 is for ever", heartbeat},
+		{"affinity", "kube-proxy", "who serves ServicePorts with ClientIP affinity: kube-proxy, or hash, weft by a hash of the client's address", oneOf("kube-proxy", "hash")},
+		{"affinitySeed", 1, "seed of that hash, 0 to 2147483647: the same on all nodes, or clients move with the node that they use", seed},
 		{"masquerade", "all", "what leaves with the node's own address: all, remote (endpoints on other nodes), none", oneOf("all", "remote", "none")},
 	}
 }
@@ -200,6 +203,14 @@ func modulusVar(value any) (any, error) {
 	n, ok := value.(int)
 	if !ok || n < 0 || n > 65536 {
 		return nil, fmt.Errorf("a whole number from 1 to 65536, or 0 to choose by the shares")
+	}
+	return n, nil
+}
+
+func seed(value any) (any, error) {
+	n, ok := value.(int)
+	if !ok || n < 0 || n > math.MaxInt32 {
+		return nil, fmt.Errorf("a whole number from 0 to 2147483647")
 	}
 	return n, nil
 }

@@ -185,7 +185,7 @@ func (r record) renewed(p *state.ServicePort) record {
 // explains a share is no part of it.
 func says(p, q *state.ServicePort) bool {
 	return p.Namespace == q.Namespace && p.Name == q.Name && p.Port == q.Port && p.Protocol == q.Protocol &&
-		p.NodePort == q.NodePort && p.Steered() == q.Steered() &&
+		p.NodePort == q.NodePort && p.Affinity == q.Affinity && p.Steered() == q.Steered() &&
 		slices.EqualFunc(p.Endpoints, q.Endpoints, func(a, b state.Endpoint) bool {
 			return a.Address == b.Address && a.Port == b.Port && a.Node == b.Node && a.Share == b.Share
 		})

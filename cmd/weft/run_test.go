@@ -148,7 +148,7 @@ func TestRunFollowsItsFiles(t *testing.T) {
 	l.eventually("numgen random mod 100 < 75", true)
 
 	mine := l.read("mine/_service.nft.tmpl")
-	l.write("mine/_service.nft.tmpl", strings.Replace(mine, "comment .Percent", `comment "edited"`, 1))
+	l.write("mine/_service.nft.tmpl", strings.ReplaceAll(mine, "comment {{ .Comment }}", `comment "edited"`))
 	l.eventually(`comment "edited"`, true)
 
 	l.write("mine/_service.nft.tmpl", "{{ broken")

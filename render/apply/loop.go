@@ -234,7 +234,7 @@ func (l *Loop) tellLeftOut(list []render.LeftOut) {
 	now := map[string]bool{}
 	for _, left := range list {
 		now[stage+left.ServicePort.ID()] = true
-		l.complain(stage+left.ServicePort.ID(), "ServicePort left to kube-proxy, its template failed", left.Err)
+		l.complain(stage+left.ServicePort.ID(), "ServicePort left to kube-proxy", left.Err)
 	}
 	for said := range l.said {
 		if strings.HasPrefix(said, stage) && !now[said] {

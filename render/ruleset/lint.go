@@ -292,6 +292,7 @@ func (l *linter) rules(s *scope, c *Chain, at int) {
 	}
 	s.rules[c.Name] = append(s.rules[c.Name], facts...)
 	l.cascade(facts)
+	l.hashes(facts)
 }
 
 // tokens reads a text again from an offset on. Their positions are offsets of the

@@ -262,6 +262,7 @@ func (r *reader) fib() operand {
 // draw reads `numgen random mod N [offset M]`, `jhash EXPR mod N [seed S]
 // [offset M]` and `symhash mod N [offset M]`.
 func (r *reader) draw() operand {
+	begin := r.i
 	for !r.done() && !r.peek(0).is("mod") && !r.peek(0).is("{") {
 		r.i++
 	}
@@ -275,9 +276,14 @@ func (r *reader) draw() operand {
 	}
 	d := draw{modulus: n, at: t.at}
 	for r.peek(0).is("seed") || r.peek(0).is("offset") {
-		keyword := r.next()
-		if n, ok := parseSlot(r.next().text); ok && keyword.is("offset") {
+		option := r.next()
+		if n, ok := parseSlot(r.next().text); ok && option.is("offset") {
 			d.offset = n
+		}
+	}
+	if words := r.tokens[begin:min(r.i, len(r.tokens))]; !words[0].is("numgen") {
+		for _, t := range words {
+			d.hash += t.text + " "
 		}
 	}
 	r.l.modulus(d)

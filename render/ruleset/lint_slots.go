@@ -10,6 +10,9 @@ import (
 type draw struct {
 	modulus, offset uint64
 	at              int
+	// hash is the text of a hash, which gives a packet the same number each time;
+	// empty for numgen, which draws anew.
+	hash string
 }
 
 // interval is a range of slots, both ends included.
@@ -95,6 +98,9 @@ func (l *linter) cascade(rules []ruleFacts) {
 	var chain []comparison
 	for _, r := range rules {
 		c := r.compared
+		if c != nil && c.hash != "" {
+			c = nil // see hashes
+		}
 		if c == nil || !r.ends || c.operator != "<" && c.operator != "lt" || c.slots >= c.modulus || c.offset > 0 {
 			l.cascadeSteps(chain)
 			chain = nil
@@ -105,6 +111,30 @@ func (l *linter) cascade(rules []ruleFacts) {
 	if l.cascadeSteps(chain) && len(chain) > 1 {
 		last := chain[len(chain)-1]
 		l.add(last.at, "slots", "the last rule of a cascade leaves %d of %d slots to nobody: expected one without a condition behind it", last.modulus-last.slots, last.modulus)
+	}
+}
+
+// hashes checks rules behind one another that compare the same hash: each takes
+// what is below its bound and not below the bound before.
+func (l *linter) hashes(rules []ruleFacts) {
+	var before *comparison
+	n := 0
+	for _, r := range rules {
+		c := r.compared
+		if c == nil || c.hash == "" || !r.ends || c.operator != "<" && c.operator != "lt" {
+			before, n = nil, 0
+			continue
+		}
+		if before != nil && before.hash == c.hash && c.slots <= before.slots {
+			l.add(c.at, "slots", "`< %d` behind `< %d` of the same hash is never true: expected a larger bound", c.slots, before.slots)
+		}
+		if before == nil || before.hash != c.hash {
+			n = 0
+		}
+		before, n = c, n+1
+	}
+	if n > 1 {
+		l.add(before.at, "slots", "the last rule of a cascade leaves %d of %d slots to nobody: expected one without a condition behind it", before.modulus-min(before.modulus, before.slots), before.modulus)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"weft/state"
@@ -38,7 +39,8 @@ type Want struct {
 //     modulus drawn from on the way to the ServicePort's endpoints. In a map that
 //     is its modulus; in a cascade that of the first rule, since those behind it
 //     draw from what is left. A share below one slot is allowed a whole one, so
-//     the other endpoints of its ServicePort are allowed to miss those slots.
+//     the other endpoints of its ServicePort are allowed to miss those slots;
+//   - the same for all connections of a client, if the ServicePort has affinity.
 //
 // What was translated must be masqueraded as wanted, nothing else may be, no
 // other port or address may be steered, and each chain must be reachable.
@@ -110,7 +112,7 @@ func (c *checker) address(sp *state.ServicePort, a netip.Addr) {
 			if len(wanted) == 0 {
 				c.absent(s, class)
 			} else {
-				c.distribution(s, class, wanted)
+				c.distribution(s, class, sp.Affinity, wanted)
 			}
 		}
 		if len(wanted) > 0 {
@@ -167,12 +169,15 @@ func (c *checker) absent(s Subject, class Class) {
 	}
 }
 
-func (c *checker) distribution(s Subject, class Class, wanted []state.Endpoint) {
+func (c *checker) distribution(s Subject, class Class, affinity state.Affinity, wanted []state.Endpoint) {
 	if c.doubts(s, class) {
 		return
 	}
 	if what, e := fault(class, wanted); what != "" {
 		c.differ(s.at(e.trail), what, shares(wanted), class.String())
+	}
+	if i := slices.IndexFunc(class.Ends, func(e End) bool { return e.Random }); i >= 0 && affinity != "" {
+		c.differ(s.at(class.Ends[i].trail), "a client does not keep its endpoint", "affinity "+string(affinity), "drawn for each connection")
 	}
 }
 

@@ -34,7 +34,7 @@ func alternatives(a, b []string) []string {
 
 func sameEnd(a, b End) bool {
 	return a.Kind == b.Kind && a.To == b.To && a.Masqueraded == b.Masqueraded && a.Source == b.Source &&
-		a.Reason == b.Reason && a.Priority == b.Priority && a.Fraction.equal(b.Fraction)
+		a.Reason == b.Reason && a.Priority == b.Priority && a.Random == b.Random && a.Fraction.equal(b.Fraction)
 }
 
 // cell is one value range of each free variable that any leaf depends on.
@@ -155,6 +155,7 @@ func (w *walker) ends(c cell) []End {
 		}
 		list[k].Fraction = list[k].Fraction.add(e.Fraction)
 		list[k].Slots = max(list[k].Slots, e.Slots)
+		list[k].Random = list[k].Random || e.Random
 	}
 	slices.SortStableFunc(list, func(a, b End) int {
 		if a.Kind != b.Kind {
@@ -169,6 +170,6 @@ func (l *leaf) end() End {
 	kinds := [...]Kind{Through, Translated, Dropped, Unknown, Redirected}
 	return End{
 		Kind: kinds[l.kind], To: l.to, Masqueraded: l.source.done, Source: l.source.to,
-		Fraction: l.weight, Slots: l.modulus, Priority: l.priority, Reason: l.reason, trail: l.trail,
+		Fraction: l.weight, Slots: l.modulus, Random: l.random, Priority: l.priority, Reason: l.reason, trail: l.trail,
 	}
 }

@@ -163,13 +163,13 @@ func (p *path) storeDrawn(w *walker, offset int, v int32) {
 // hash draws a number for what is hashed. A hash of bytes that differ between
 // packets is taken as uniform; the same hash of the same bytes is the same number.
 func (w *walker) hash(p *path, e *nfnl.Hash) bool {
-	name := "symhash"
+	name, client := "symhash", false
 	if e.Type == nfnl.HashJenkins {
 		region := p.region(w, e.Sreg.Offset(), int(e.Len))
 		if !w.varies(p, region) {
 			return w.unknown(p, "jhash of what is the same for every packet")
 		}
-		name = fmt.Sprintf("jhash %v", region)
+		name, client = fmt.Sprintf("jhash %v", region), e.Seeded && isSource(region)
 	}
 	id := fmt.Sprintf("%s %d", name, e.Seed)
 	if !e.Seeded && e.Type == nfnl.HashJenkins {
@@ -178,6 +178,7 @@ func (w *walker) hash(p *path, e *nfnl.Hash) bool {
 	h, ok := w.hashes[id]
 	if !ok {
 		h = hashed{w.number(name[:5], e.Modulus, e.Offset), e.Modulus, e.Offset}
+		w.vars[h.variable].client = client
 		if w.hashes == nil {
 			w.hashes = map[string]hashed{}
 		}
@@ -187,6 +188,16 @@ func (w *walker) hash(p *path, e *nfnl.Hash) bool {
 		return w.unknown(p, "the same hash with another modulus")
 	}
 	p.storeDrawn(w, e.Dreg.Offset(), h.variable)
+	return true
+}
+
+// isSource reports whether nothing but the packet's source can differ in a region.
+func isSource(region []symbol) bool {
+	for _, s := range region {
+		if !s.isConst() && s.variable != varSaddr {
+			return false
+		}
+	}
 	return true
 }
 

@@ -28,6 +28,9 @@ type variable struct {
 	dom   domain
 	// modulus is how many values a drawn variable has.
 	modulus uint64
+	// client says that it was drawn from the packet's source alone, so that all
+	// connections of a client have the same.
+	client bool
 }
 
 // The variables that every walk has; 0 marks constants.

@@ -48,6 +48,9 @@ type End struct {
 	Fraction Fraction
 	// Slots is the largest modulus that was drawn from on the way; 0 is none.
 	Slots uint64
+	// Random says that another connection of the same client may end elsewhere:
+	// something was drawn on the way that is no hash of its address alone.
+	Random bool
 	// Priority is that of the base chain that translated.
 	Priority int32
 	// Reason says why an end is not known.

@@ -40,8 +40,10 @@ type leaf struct {
 	weight Fraction
 	// modulus is the largest number of slots drawn from on the way; 0 is none.
 	modulus uint64
-	env     []part // of what was not drawn
-	reason  string
+	// random says that something was drawn for the connection, not for its client.
+	random bool
+	env    []part // of what was not drawn
+	reason string
 	// priority is that of the chain that translated.
 	priority     int32
 	mark, ctMark [4]symbol
@@ -288,6 +290,7 @@ func (w *walker) emit(p *path, l leaf) {
 		n, _ := e.in.count()
 		l.weight = l.weight.mul(NewFraction(n, v.modulus))
 		l.modulus = max(l.modulus, v.modulus)
+		l.random = l.random || !v.client
 	}
 	w.leaves = append(w.leaves, l)
 }
