@@ -8,15 +8,9 @@ import (
 
 // behind checks what happens to packets after the translation: that nothing of
 // ours drops them on their way, and whether they are masqueraded.
-func (c *checker) behind(s Subject, at question, w *walker, wanted []state.Endpoint) {
-	q := question{
-		v6: at.v6, proto: at.proto, status: statusDNAT, translated: true,
-		origDaddr: at.daddr, origDport: at.dport,
-		mark: commonMark(w.leaves, func(l *leaf) *[4]symbol { return &l.mark }),
-	}
-	q.ctMark = commonMark(w.leaves, func(l *leaf) *[4]symbol { return &l.ctMark })
+func (c *checker) behind(s Subject, q question, wanted []state.Endpoint) {
 	onward := []Hook{Forward, Input}
-	if at.hook == Output {
+	if q.hook == Output {
 		onward = []Hook{Input}
 	}
 	for _, hook := range onward {
@@ -27,6 +21,17 @@ func (c *checker) behind(s Subject, at question, w *walker, wanted []state.Endpo
 	}
 	s.Hook, q.hook = Postrouting, Postrouting
 	c.masquerades(s, q, wanted)
+}
+
+// behind is the question about the packets that a walk translated. Its hook is
+// still the one that they came from.
+func (q question) behind(w *walker) question {
+	return question{
+		hook: q.hook, v6: q.v6, proto: q.proto, status: statusDNAT, translated: true,
+		origDaddr: q.daddr, origDport: q.dport,
+		mark:   commonMark(w.leaves, func(l *leaf) *[4]symbol { return &l.mark }),
+		ctMark: commonMark(w.leaves, func(l *leaf) *[4]symbol { return &l.ctMark }),
+	}
 }
 
 // commonMark is the mark that all leaves leave, or nil: then it is free again.
@@ -80,7 +85,8 @@ func (c *checker) passes(s Subject, q question, wanted []state.Endpoint) {
 
 // masquerades asks once for each group of endpoints that wants the same.
 func (c *checker) masquerades(s Subject, q question, wanted []state.Endpoint) {
-	var here, there []state.Endpoint
+	var here []state.Endpoint
+	there := make([]state.Endpoint, 0, len(wanted))
 	for _, e := range wanted {
 		switch {
 		case e.Share == 0:

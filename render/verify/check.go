@@ -46,9 +46,7 @@ type Want struct {
 // other port or address may be steered, and each chain must be reachable.
 func Check(rs *Ruleset, st *state.State, want Want) *Report {
 	c := newChecker(rs, st, want)
-	for _, sp := range st.ServicePorts {
-		c.servicePort(sp)
-	}
+	c.servicePorts(st.ServicePorts)
 	for _, o := range c.others() {
 		c.alone(o, c.free(o))
 	}
@@ -98,6 +96,7 @@ func (c *checker) address(sp *state.ServicePort, a netip.Addr) {
 	if sp.Steered() {
 		wanted = endpoints(sp, a.Is6())
 	}
+	var before *question // what was asked of the packets behind the first hook
 	for _, hook := range []Hook{Prerouting, Output} {
 		s := Subject{ServicePort: sp.ID(), Protocol: sp.Protocol, NodePort: sp.NodePort, Address: a, Hook: hook}
 		q, err := Packet{Protocol: sp.Protocol, Destination: netip.AddrPortFrom(a, sp.NodePort), Local: true}.question()
@@ -115,20 +114,23 @@ func (c *checker) address(sp *state.ServicePort, a netip.Addr) {
 				c.distribution(s, class, sp.Affinity, wanted)
 			}
 		}
-		if len(wanted) > 0 {
-			c.behind(s, q, w, wanted)
+		if len(wanted) == 0 {
+			continue
 		}
+		q = q.behind(w)
+		if before == nil || string(before.mark) != string(q.mark) || string(before.ctMark) != string(q.ctMark) {
+			c.behind(s, q, wanted) // else it is the same question with fewer hooks
+		}
+		before = &q
 	}
 }
 
 func endpoints(sp *state.ServicePort, v6 bool) []state.Endpoint {
-	var list []state.Endpoint
-	for _, e := range sp.Endpoints {
-		if e.Address.Is6() == v6 {
-			list = append(list, e)
-		}
+	other := func(e state.Endpoint) bool { return e.Address.Is6() != v6 }
+	if !slices.ContainsFunc(sp.Endpoints, other) {
+		return sp.Endpoints
 	}
-	return list
+	return slices.DeleteFunc(slices.Clone(sp.Endpoints), other)
 }
 
 // at is the subject with the rule where an end came about.

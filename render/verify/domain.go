@@ -11,12 +11,15 @@ import (
 // num is an unsigned 128-bit number: wide enough for every field of a packet.
 type num struct{ hi, lo uint64 }
 
+// numWidth is the width of a num in bytes.
+const numWidth = 16
+
 func small(n uint64) num { return num{lo: n} }
 
 // bigEndian is the number that up to 16 bytes spell.
 func bigEndian(b []byte) num {
-	var w [16]byte
-	copy(w[16-len(b):], b)
+	var w [numWidth]byte
+	copy(w[numWidth-len(b):], b)
 	return num{binary.BigEndian.Uint64(w[:8]), binary.BigEndian.Uint64(w[8:])}
 }
 
@@ -79,6 +82,8 @@ func ones(width uint8) num {
 // span is an inclusive range.
 type span struct{ lo, hi num }
 
+func (s span) within(t span) bool { return !s.lo.less(t.lo) && !t.hi.less(s.hi) }
+
 // domain is the set of values that something may have: sorted spans that
 // neither touch nor overlap. A domain is never changed in place.
 type domain []span
@@ -130,9 +135,23 @@ func (d domain) contains(n num) bool {
 	return i < len(d) && !n.less(d[i].lo)
 }
 
+// meets reports whether a value is in both.
+func (d domain) meets(s span) bool {
+	i := d.from(s.lo)
+	return i < len(d) && !s.hi.less(d[i].lo)
+}
+
 func (d domain) intersect(e domain) domain {
 	if len(d) > len(e) {
 		d, e = e, d
+	}
+	if len(d) == 1 && len(e) == 1 {
+		switch {
+		case d[0].within(e[0]):
+			return d
+		case e[0].within(d[0]):
+			return e
+		}
 	}
 	var out domain
 	for _, s := range d {

@@ -28,10 +28,9 @@ func newIndex(servicePorts int) *index {
 	return &index{make(map[mark]*user, 4*servicePorts), make(map[*state.ServicePort][]mark, servicePorts)}
 }
 
-// set notes what the walks for a ServicePort met.
+// set notes what the walks for a ServicePort met: each mark once.
 func (x *index) set(sp *state.ServicePort, met []mark) {
 	x.drop(sp, nil)
-	met = compact(met)
 	x.seen[sp] = met
 	for _, m := range met {
 		u := x.users[m]

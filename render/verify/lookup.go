@@ -130,6 +130,9 @@ func (w *walker) candidates(p *path, s *set, region []symbol) ([]candidate, stri
 		return c.reason
 	}
 	if s.exact == nil {
+		if v, ok := w.wholeVariable(region); ok && s.KeyLen <= numWidth {
+			return w.among(p, s, v), ""
+		}
 		for _, r := range s.spans {
 			if why := add(r.element, w.within(p, region, r.from, r.to)); why != "" {
 				return nil, why
@@ -146,6 +149,35 @@ func (w *walker) candidates(p *path, s *set, region []symbol) ([]candidate, stri
 		}
 	}
 	return list, ""
+}
+
+// among are the candidates of an interval set for the value of one variable.
+func (w *walker) among(p *path, s *set, v int32) []candidate {
+	d := p.domain(w, v)
+	list := make([]candidate, 0, len(s.spans))
+	parts := make([]part, len(s.spans))
+	for i := range s.spans {
+		if r := &s.spans[i]; d.meets(r.dom[0]) {
+			parts[i] = part{v, r.dom}
+			list = append(list, candidate{r.element, condition{parts: parts[i : i+1 : i+1]}})
+		}
+	}
+	return list
+}
+
+// wholeVariable is the variable that a region holds, all of it and nothing else, in
+// network order.
+func (w *walker) wholeVariable(region []symbol) (int32, bool) {
+	v := region[0].variable
+	if v <= 0 || int(w.vars[v].width) != len(region) {
+		return 0, false
+	}
+	for i, s := range region {
+		if s != (symbol{v, uint8(i), 0xff, 0}) {
+			return 0, false
+		}
+	}
+	return v, true
 }
 
 func (w *walker) possible(p *path, c condition) bool {
@@ -213,7 +245,7 @@ func oneVariable(list []candidate) (int32, bool) {
 // peel splits over one variable: its domain is cut once, not once per element.
 func (w *walker) peel(p *path, e *nfnl.Lookup, s *set, list []candidate, v int32) []*path {
 	d := p.domain(w, v)
-	var taken []span
+	taken := make([]span, 0, len(list))
 	for _, c := range list {
 		in := d.intersect(c.parts[0].in)
 		taken = append(taken, in...)

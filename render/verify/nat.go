@@ -34,11 +34,12 @@ func (w *walker) natAddress(p *path, e *nfnl.Nat) (netip.Addr, bool) {
 	if e.AddrMin == 0 {
 		return w.address(p.domain(w, p.fields[0]))
 	}
-	b, ok := w.rangeOfOne(p, e.AddrMin, e.AddrMax, int(w.vars[varDaddr].width))
+	n := int(w.vars[varDaddr].width)
+	b, ok := w.rangeOfOne(p, e.AddrMin, e.AddrMax, n)
 	if !ok {
 		return netip.Addr{}, false
 	}
-	return netip.AddrFromSlice(b)
+	return netip.AddrFromSlice(b[:n])
 }
 
 func (w *walker) natPort(p *path, e *nfnl.Nat) (uint16, bool) {
@@ -50,17 +51,18 @@ func (w *walker) natPort(p *path, e *nfnl.Nat) (uint16, bool) {
 	if !ok {
 		return 0, false
 	}
-	return binary.BigEndian.Uint16(b), true
+	return binary.BigEndian.Uint16(b[:]), true
 }
 
-// rangeOfOne is the constant in a register, which is also the end of the range.
-func (w *walker) rangeOfOne(p *path, first, last nfnl.Register, n int) ([]byte, bool) {
-	a, ok := constants(p.region(w, first.Offset(), n), make([]byte, 0, 16))
-	if !ok || last == 0 || last == first {
-		return a, ok
+// rangeOfOne is the constant of n bytes in a register, which is also the end of
+// the range. n is at most 16.
+func (w *walker) rangeOfOne(p *path, first, last nfnl.Register, n int) (b [numWidth]byte, ok bool) {
+	if _, ok := constants(p.region(w, first.Offset(), n), b[:]); !ok || last == 0 || last == first {
+		return b, ok
 	}
-	b, ok := constants(p.region(w, last.Offset(), n), nil)
-	return a, ok && string(a) == string(b)
+	var end [numWidth]byte
+	_, ok = constants(p.region(w, last.Offset(), n), end[:])
+	return b, ok && b == end
 }
 
 // address is the only address in a domain.

@@ -137,10 +137,9 @@ func (p *Prover) checkParts(c *checker, a *parts) {
 	for _, sp := range a.gone {
 		p.index.drop(sp, left)
 	}
-	for _, sp := range a.ask {
-		c.servicePort(sp)
-		p.index.drop(sp, left)
-		p.index.set(sp, c.walker.takeMet())
+	for i, met := range c.servicePorts(a.ask) {
+		p.index.drop(a.ask[i], left)
+		p.index.set(a.ask[i], met)
 	}
 	for _, o := range p.others {
 		p.checkOther(c, o, a)

@@ -141,9 +141,8 @@ func (p *Prover) Check(st *state.State, want Want) *Report {
 
 func (p *Prover) checkAll(c *checker) {
 	p.index = newIndex(len(c.st.ServicePorts))
-	for _, sp := range c.st.ServicePorts {
-		c.servicePort(sp)
-		p.index.set(sp, c.walker.takeMet())
+	for i, met := range c.servicePorts(c.st.ServicePorts) {
+		p.index.set(c.st.ServicePorts[i], met)
 	}
 	p.others = c.others()
 	for _, o := range p.others {

@@ -207,7 +207,9 @@ func elements(ctx context.Context, conn *nfnl.Conn, t *table, queue <-chan *nfnl
 		if err != nil {
 			return nil, fmt.Errorf("read elements of %s: %w", s.Name, err)
 		}
-		list = append(list, newSet(s, elements))
+		read := newSet(s, elements)
+		read.prepare() // now, while the other connection waits for the kernel
+		list = append(list, read)
 	}
 	return list, nil
 }

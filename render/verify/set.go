@@ -22,10 +22,12 @@ type set struct {
 	mark mark
 }
 
-// interval is the inclusive range of keys of an element.
+// interval is the inclusive range of keys of an element, and the same as the range
+// of a number.
 type interval struct {
 	from, to []byte
 	element  int
+	dom      domain
 }
 
 const none = -1
@@ -84,6 +86,7 @@ func (s *set) indexIntervals() {
 		order = append(order, i)
 	}
 	slices.SortFunc(order, func(a, b int) int { return compareEnds(&s.elements[a], &s.elements[b]) })
+	s.spans = make([]interval, 0, len(order))
 	for k, i := range order {
 		e := &s.elements[i]
 		if e.End {
@@ -98,7 +101,15 @@ func (s *set) indexIntervals() {
 		if e.KeyEnd != nil {
 			to = e.KeyEnd
 		}
-		s.spans = append(s.spans, interval{e.Key, to, i})
+		s.spans = append(s.spans, interval{from: e.Key, to: to, element: i})
+	}
+	if s.KeyLen > numWidth {
+		return
+	}
+	numbers := make([]span, len(s.spans))
+	for i := range s.spans {
+		numbers[i] = span{bigEndian(s.spans[i].from), bigEndian(s.spans[i].to)}
+		s.spans[i].dom = numbers[i : i+1 : i+1]
 	}
 }
 
