@@ -24,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"weft/examples/lab"
@@ -68,9 +69,13 @@ type race struct {
 func newRace(b testing.TB, services int) *race {
 	r := &race{b: b, services: services, firsts: map[int]uint32{}, Cluster: labtest.StartCluster(b, cluster.Options{Lab: lab.Options{Nodes: 3, Pods: 4}})}
 	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(r.Dir, "admin.kubeconfig"))
+	if err == nil {
+		err = rest.LoadTLSFiles(config)
+	}
 	if err != nil {
 		b.Fatal(err)
 	}
+	config.CertFile, config.KeyFile = "", "" // which go with the cluster
 	config.QPS = -1
 	config.Dial = func(ctx context.Context, network, address string) (conn net.Conn, err error) {
 		err = r.Control.Do(func() error {
@@ -177,11 +182,18 @@ func (r *race) startWeft() {
 	}
 }
 
-var proven = regexp.MustCompile(`(?m)^time=(\S+) .*msg="?rules proven`)
+var (
+	proven  = regexp.MustCompile(`(?m)^time=(\S+) .*msg="rules proven`)
+	written = regexp.MustCompile(`(?m)^time=(\S+) .*msg="state written`)
+)
 
 // proven waits for weft to say that rules are proven after a time, and returns
-// when it said so: to the millisecond that its log has.
-func (r *race) proven(after time.Time) time.Time {
+// when it said so.
+func (r *race) proven(after time.Time) time.Time { return r.said(proven, after) }
+
+// said waits for a line of weft's log from after a time, and returns its own, to
+// the millisecond that the log has.
+func (r *race) said(what *regexp.Regexp, after time.Time) time.Time {
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		log, err := os.ReadFile(r.weft.Log)
 		if err != nil {
@@ -189,20 +201,20 @@ func (r *race) proven(after time.Time) time.Time {
 		}
 		end := strings.LastIndexByte(string(log), '\n') + 1
 		fresh := string(log[r.seen:end])
-		for _, match := range proven.FindAllStringSubmatch(fresh, -1) {
+		for _, match := range what.FindAllStringSubmatch(fresh, -1) {
 			at, err := time.Parse(time.RFC3339Nano, match[1])
 			if err == nil && at.After(after.Truncate(time.Millisecond)) {
 				return at
 			}
 		}
 	}
-	r.b.Fatalf("weft proves no rules. %s", r.weft.LastWords())
+	r.b.Fatalf("weft does not say %v. %s", what, r.weft.LastWords())
 	return time.Time{}
 }
 
 // changes makes single changes with a pause after each.
 func (r *race) changes(n int) {
-	var weft, proxy []time.Duration
+	var wrote, weft, proxy []time.Duration
 	commits := r.listen()
 	for range n {
 		if log, err := os.Stat(r.weft.Log); err == nil {
@@ -214,13 +226,13 @@ func (r *race) changes(n int) {
 			r.b.Fatal(err)
 		}
 		proxy = append(proxy, commits.await(r.b, "default/"+name(i)+"/tcp", at).Sub(at))
-		weft = append(weft, r.proven(at).Sub(at))
+		wrote, weft = append(wrote, r.said(written, at).Sub(at)), append(weft, r.proven(at).Sub(at))
 		time.Sleep(1500*time.Millisecond + rand.N(500*time.Millisecond))
 	}
 	if testing.Verbose() {
 		r.b.Log(r.weft.LastWords())
 	}
-	for name, took := range map[string][]time.Duration{"weft": weft, "kube-proxy": proxy} {
+	for name, took := range map[string][]time.Duration{"weft-state": wrote, "weft": weft, "kube-proxy": proxy} {
 		slices.Sort(took)
 		r.report(float64(took[len(took)/2].Microseconds())/1000, name+"-p50-ms")
 		r.report(float64(took[len(took)*99/100].Microseconds())/1000, name+"-p99-ms")
