@@ -35,13 +35,20 @@ type encoded struct {
 // Encode writes a State as [Encode] does. A State that is refused leaves the
 // encoder as it was.
 func (e *Encoder) Encode(s *State) ([]byte, error) {
+	if slices.Contains(s.ServicePorts, nil) {
+		return nil, Validate(s)
+	}
+	return e.encode(s.sorted(nil))
+}
+
+// encode writes a State that is sorted.
+func (e *Encoder) encode(s *State) ([]byte, error) {
 	next := make(map[documentKey]encoded, len(s.ServicePorts))
 	if !e.check(s, next) {
 		if err := Validate(s); err != nil {
 			return nil, err
 		}
 	}
-	s = s.sorted()
 	texts := make([][]byte, 1, len(s.ServicePorts)+1)
 	for _, p := range s.ServicePorts {
 		key := keyOf(p)

@@ -38,10 +38,18 @@ func (p *ServicePort) isSorted() bool {
 	return areStrictlySorted(p.Endpoints) && isStrictlySortedFunc(p.Factors, compareFactors) && slices.IsSorted(p.Held)
 }
 
-// isSorted reports whether every list has its order.
-func (s *State) isSorted() bool {
+// isSorted reports whether every list has its order. What before has too is not
+// looked into.
+func (s *State) isSorted(before *State) bool {
+	var known []*ServicePort
+	if before != nil {
+		known = before.ServicePorts
+	}
 	for _, p := range s.ServicePorts {
-		if !p.isSorted() {
+		for len(known) > 0 && known[0] != p && known[0].Compare(p) < 0 {
+			known = known[1:]
+		}
+		if (len(known) == 0 || known[0] != p) && !p.isSorted() {
 			return false
 		}
 	}
@@ -50,9 +58,10 @@ func (s *State) isSorted() bool {
 		slices.IsSortedFunc(s.Nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-// sorted is s itself if it is in order, else a copy that is.
-func (s *State) sorted() *State {
-	if s.isSorted() {
+// sorted is s itself if it is in order, else a copy that is. before is a sorted
+// State that may have ServicePorts in common with it, or nil.
+func (s *State) sorted(before *State) *State {
+	if s.isSorted(before) {
 		return s
 	}
 	c := *s

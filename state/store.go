@@ -54,7 +54,7 @@ func (s *Store) Load() (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.last, s.wrote = last, last.Written
+	s.last, s.wrote = last.sorted(nil), last.Written
 	return last, nil
 }
 
@@ -79,15 +79,18 @@ func (s *Store) Last() *State { return s.last }
 // Write makes the file hold st, and reports whether it wrote. It sets Generation,
 // which grows by one when something that rules depend on changed, and Written,
 // which is now unless st vouches for less; st itself stays as it is, and Last has
-// the result.
+// the result, sorted.
 //
 // Nothing is written when nothing changed and the file is younger than Renewal,
 // or when only measurements changed and it is younger than Interval: the caller
 // comes again with the next ones. After an error the old file is intact, and the
 // next Write tries again.
 func (s *Store) Write(st *State, now time.Time) (written bool, err error) {
-	next := *st
-	next.Generation = s.generation(st)
+	if slices.Contains(st.ServicePorts, nil) {
+		return false, fmt.Errorf("encode the state: %w", Validate(st))
+	}
+	next := *st.sorted(s.last)
+	next.Generation = s.generation(&next)
 	if st.Written.IsZero() || st.Written.After(now) {
 		next.Written = now
 	}
@@ -95,7 +98,7 @@ func (s *Store) Write(st *State, now time.Time) (written bool, err error) {
 	if !s.isDue(&next, now) {
 		return false, nil
 	}
-	data, err := s.encoder.Encode(&next)
+	data, err := s.encoder.encode(&next)
 	if err != nil {
 		return false, fmt.Errorf("encode the state: %w", err)
 	}
@@ -129,11 +132,10 @@ func (s *Store) isDue(next *State, now time.Time) bool {
 	return age < 0 || age >= s.Renewal && !next.Written.Equal(s.last.Written) || age >= s.Interval && !sameMeasurements(s.last, next)
 }
 
-// sameRules reports whether two States make the same rules: all but measurements,
-// what the shares were made of, and times. The nodes count, since a template may
-// use them.
+// sameRules reports whether two sorted States make the same rules: all but
+// measurements, what the shares were made of, and times. The nodes count, since a
+// template may use them.
 func sameRules(a, b *State) bool {
-	a, b = a.sorted(), b.sorted()
 	return a.Node == b.Node && slices.Equal(a.Addresses, b.Addresses) &&
 		slices.EqualFunc(a.ServicePorts, b.ServicePorts, sameServicePort) &&
 		slices.EqualFunc(a.Nodes, b.Nodes, func(m, n Node) bool { return m.Name == n.Name && m.Address == n.Address })
@@ -148,11 +150,11 @@ func sameShare(a, b Endpoint) bool {
 	return a.Address == b.Address && a.Port == b.Port && a.Node == b.Node && a.Share == b.Share
 }
 
-// sameMeasurements reports whether two States whose rules are the same also are
-// the same in all else but their times.
+// sameMeasurements reports whether two sorted States whose rules are the same also
+// are the same in all else but their times.
 func sameMeasurements(a, b *State) bool {
 	return slices.EqualFunc(a.Nodes, b.Nodes, sameNode) &&
-		slices.EqualFunc(a.sorted().ServicePorts, b.sorted().ServicePorts, func(p, q *ServicePort) bool { return p == q || equalServicePorts(p, q) })
+		slices.EqualFunc(a.ServicePorts, b.ServicePorts, func(p, q *ServicePort) bool { return p == q || equalServicePorts(p, q) })
 }
 
 func sameNode(a, b Node) bool {

@@ -89,7 +89,7 @@ func TestStoreWrite(t *testing.T) {
 		if want := now.Truncate(time.Millisecond); written && !got.Written.Equal(want) {
 			t.Errorf("%s: written %v, want %v", step.name, got.Written, want)
 		}
-		if diff := cmp.Diff(got, s.Last().sorted(), options); diff != "" {
+		if diff := cmp.Diff(got, s.Last().sorted(nil), options); diff != "" {
 			t.Errorf("%s: Last (-file +last):\n%s", step.name, diff)
 		}
 	}
@@ -227,4 +227,19 @@ func TestStoreInAReadOnlyFolder(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestStoreRefusesNil(t *testing.T) {
+	s := NewStore(filepath.Join(t.TempDir(), "state.yaml"))
+	st := example()
+	for range 2 {
+		bad := *st
+		bad.ServicePorts = append([]*ServicePort{nil}, st.ServicePorts...)
+		if _, err := s.Write(&bad, noon); err == nil {
+			t.Error("a ServicePort that is nil was written")
+		}
+		if _, err := s.Write(st, noon.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
