@@ -6,7 +6,10 @@ import (
 	"net/netip"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"weft/render"
+	"weft/render/nft"
 	"weft/render/verify"
 )
 
@@ -18,12 +21,12 @@ const renewals = 3
 // away, so everything is loaded again.
 func (l *Loop) beat(ctx context.Context) {
 	defer l.reportLetGo()
-	if l.pinned == nil && (l.good.set == nil || l.letGo()) || l.blind() || l.inForce().Heartbeat() == 0 {
+	if !l.vouches() {
 		l.beaten = time.Now() // that there should be none is looked at no less often
 		l.schedule()
 		return
 	}
-	err := l.renew(ctx)
+	err := l.pulse().beat(ctx)
 	if err == nil {
 		l.beaten = time.Now()
 		l.Status.Beat()
@@ -35,24 +38,71 @@ func (l *Loop) beat(ctx context.Context) {
 	l.schedule()
 }
 
-func (l *Loop) renew(ctx context.Context) error {
-	var v4, v6 []netip.Addr
+// vouches reports whether there is something to renew the heartbeat for.
+func (l *Loop) vouches() bool {
+	if l.pinned == nil && (l.good.set == nil || l.letGo()) {
+		return false
+	}
+	return !l.blind() && l.inForce().Heartbeat() > 0
+}
+
+// beating does what takes long, such as nft, which may hang, while the heartbeat
+// goes on. What it does must not concern the heartbeat.
+func (l *Loop) beating(ctx context.Context, work func() error) error {
+	if !l.vouches() {
+		return work()
+	}
+	ctx, stop := context.WithCancel(ctx)
+	pulse, interval, next := l.pulse(), l.interval(), l.beaten
+	var group errgroup.Group
+	group.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(interval - time.Since(next)):
+			}
+			if pulse.beat(ctx) == nil { // if not, whoever comes after the work will see
+				l.Status.Beat()
+			}
+			next = time.Now()
+		}
+	})
+	err := work()
+	stop()
+	_ = group.Wait() // always nil
+	l.beaten = next
+	return err
+}
+
+// pulse is what a heartbeat renews.
+type pulse struct {
+	heart      *nft.Heart
+	table, set string
+	addresses  map[verify.Family][]netip.Addr
+	timeout    time.Duration
+}
+
+func (l *Loop) pulse() pulse {
 	st, vars := l.st, l.inForce()
 	if l.applied != nil {
 		st = l.applied.State
 	}
+	p := pulse{l.heart, vars.Table(), vars.NodePortIPs(), map[verify.Family][]netip.Addr{}, vars.Heartbeat()}
 	for _, a := range st.Addresses {
+		family := verify.IPv6
 		if a.Is4() {
-			v4 = append(v4, a)
-		} else {
-			v6 = append(v6, a)
+			family = verify.IPv4
 		}
+		p.addresses[family] = append(p.addresses[family], a)
 	}
+	return p
+}
+
+func (p pulse) beat(ctx context.Context) error {
 	var errs error
-	for family, addresses := range map[verify.Family][]netip.Addr{verify.IPv4: v4, verify.IPv6: v6} {
-		if len(addresses) > 0 {
-			errs = errors.Join(errs, l.heart.Beat(ctx, family, vars.Table(), vars.NodePortIPs(), addresses, vars.Heartbeat()))
-		}
+	for family, addresses := range p.addresses {
+		errs = errors.Join(errs, p.heart.Beat(ctx, family, p.table, p.set, addresses, p.timeout))
 	}
 	return errs
 }

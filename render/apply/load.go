@@ -73,7 +73,7 @@ func (l *Loop) confirm(ctx context.Context, desired *Desired) error {
 // should. It replaces everything if all is set, and else what differs.
 func (l *Loop) load(ctx context.Context, c candidate, desired *Desired, all bool) error {
 	if l.doubtful(c) {
-		if err := desired.Rehearse(ctx, l.Runner); err != nil {
+		if err := l.beating(ctx, func() error { return desired.Rehearse(ctx, l.Runner) }); err != nil {
 			return err
 		}
 	}
@@ -87,7 +87,7 @@ func (l *Loop) load(ctx context.Context, c candidate, desired *Desired, all bool
 	l.Status.Took(status.Apply, time.Since(start))
 	l.Status.Loaded(desired.State.Generation)
 	if before != nil && before.Table != desired.Table {
-		if err := Remove(ctx, l.Runner, before.Table); err != nil {
+		if err := l.beating(ctx, func() error { return Remove(ctx, l.Runner, before.Table) }); err != nil {
 			return err
 		}
 	}
@@ -117,19 +117,29 @@ func (l *Loop) transact(ctx context.Context, desired *Desired, all bool) (what s
 		if tx.Empty() {
 			return loadedDifference, nil
 		}
-		err := l.Runner.Load(ctx, tx.Text())
+		err := l.run(ctx, tx)
 		var refused *nft.Error
 		if !errors.As(err, &refused) || ctx.Err() != nil {
 			return loadedDifference, err
 		}
 		l.Log.Warn("transaction of what differs refused, replacing everything", "error", err)
 	}
+	return loadedAll, l.replace(ctx, desired)
+}
+
+// run runs nft for a transaction.
+func (l *Loop) run(ctx context.Context, tx *ruleset.Transaction) error {
+	return l.beating(ctx, func() error { return l.Runner.Load(ctx, tx.Text()) })
+}
+
+// replace replaces the tables by the desired ones.
+func (l *Loop) replace(ctx context.Context, desired *Desired) error {
 	start := time.Now()
-	if err := desired.Load(ctx, l.Runner); err != nil {
-		return loadedAll, err
+	err := l.beating(ctx, func() error { return desired.Load(ctx, l.Runner) })
+	if err == nil && l.beaten.Before(start) {
+		l.beaten = start // the heartbeat was loaded, too
 	}
-	l.beaten = start // the heartbeat was loaded, too
-	return loadedAll, nil
+	return err
 }
 
 // held is what the kernel holds, as far as that is known; of drift it says no more
@@ -188,11 +198,11 @@ func (l *Loop) settle(ctx context.Context, desired *Desired) error {
 // putRight loads again what others touched: everything where that has no name.
 func (l *Loop) putRight(ctx context.Context, desired *Desired, n news) error {
 	if list, ok := edits(desired.Ruleset, l.mirror.prover.Describe(n.touched)); ok && !n.whole {
-		err := l.Runner.Load(ctx, ruleset.Diff(desired.Ruleset.Edited(list), desired.Ruleset).Text())
+		err := l.run(ctx, ruleset.Diff(desired.Ruleset.Edited(list), desired.Ruleset))
 		var refused *nft.Error
 		if !errors.As(err, &refused) {
 			return err
 		}
 	}
-	return desired.Load(ctx, l.Runner)
+	return l.replace(ctx, desired)
 }
