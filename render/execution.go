@@ -150,7 +150,7 @@ func recordOf(dot any) (record *state.ServicePort, known bool) {
 		return v.endpoint.servicePort.origin, true
 	case Pick:
 		return v.endpoint.servicePort.origin, true
-	case *Data, *Family:
+	case *Data, *Family, []*Family, []*ServicePort:
 		return nil, true
 	}
 	return nil, false

@@ -28,6 +28,11 @@ type kept struct {
 	alone   bool   // it would be the same if there were no other ServicePorts
 }
 
+// dependsOnOthers reports whether the text was made of other ServicePorts, too.
+func (k *kept) dependsOnOthers() bool {
+	return k.depends&(onServicePorts.of(0)|onServicePorts.of(1)) != 0
+}
+
 // numbers gives numbers to the values of a site's variables from outside.
 type numbers struct {
 	last  uint64

@@ -49,9 +49,11 @@ type rangeMemory struct {
 	// entries, so that those inside it can be some.
 	open  bool
 	tried bool
-	lists []listMemory // of each time that it was executed, but for ServicePorts
-	run   uint64
-	next  int // of lists
+	// others says that some entry for a ServicePort does.
+	others bool
+	lists  []listMemory // of each time that it was executed, but for ServicePorts
+	run    uint64
+	next   int // of lists
 }
 
 func newLoom(set *Set, node string, vars Vars) (*loom, error) {
@@ -290,7 +292,7 @@ func (l *loom) each(id int, list any, outside ...any) (bool, error) {
 func (m *rangeMemory) isOpen(first *kept) bool {
 	if !m.tried {
 		m.tried = true
-		m.open = first.depends&(onServicePorts.of(0)|onServicePorts.of(1)) != 0
+		m.open = first.dependsOnOthers()
 	}
 	return m.open
 }
@@ -313,6 +315,7 @@ func (l *loom) eachServicePort(id int, list []*ServicePort, outside []any) (bool
 				return body.Execute(out, p)
 			}))
 		}
+		m.others = m.others || k.dependsOnOthers()
 		if m.isOpen(k) {
 			return false, nil
 		}

@@ -66,7 +66,7 @@ func firstError(before []LeftOut, last *Error) *Error {
 
 // leftAlone are the ServicePorts that the vars leave to kube-proxy.
 func leftAlone(st *state.State, vars Vars) (list []LeftOut) {
-	if vars.text("affinity") == "hash" {
+	if vars.HashesAffinity() {
 		return nil
 	}
 	for _, p := range st.ServicePorts {

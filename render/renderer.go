@@ -78,6 +78,7 @@ func (r *Renderer) render(ctx context.Context, st *state.State) (*Result, error)
 			slices.SortFunc(leftOut, func(a, b LeftOut) int { return a.ServicePort.Compare(b.ServicePort) })
 			result.LeftOut = leftOut
 			result.origins, result.source = r.origins(st, out, result), r.loom.set.source
+			result.open = r.loom.open()
 			return result, nil
 		}
 		if ctx.Err() != nil {

@@ -22,6 +22,7 @@ type Result struct {
 
 	text    func() string
 	origins func() []Origin
+	open    []Place // ranges with entries that depend on other ServicePorts
 	source  func(file string) string
 }
 

@@ -196,6 +196,27 @@ func TestReuse(t *testing.T) {
 	}
 }
 
+// TestRemade names the lines that cost as much as there are ServicePorts.
+func TestRemade(t *testing.T) {
+	sets := allSets(t)
+	for name, want := range map[string]string{
+		"simplified": "", "cascade": "", "direct": "", "sticky": "", "vars": "", "two levels": "[_p.nft.tmpl:3]",
+		"addresses":             "",
+		"a sum":                 "[ruleset.nft.tmpl:1]",
+		"others, by the family": "[ruleset.nft.tmpl:2 ruleset.nft.tmpl:3]",
+		"others, for some":      "[ruleset.nft.tmpl:2]",
+	} {
+		set := sets[name]
+		places := fmt.Sprint(mustAgain(t, render.NewRenderer(set), numbered(4), with(t, set, nil)).Remade())
+		if want == "" {
+			want = "[]"
+		}
+		if places != want {
+			t.Errorf("%s: %s, want %s", name, places, want)
+		}
+	}
+}
+
 func mustAgain(t *testing.T, r *render.Renderer, st *state.State, vars render.Vars) *render.Result {
 	t.Helper()
 	result, err := r.Render(t.Context(), st, vars)

@@ -147,6 +147,9 @@ func (v Vars) NodePortIPs() string { return v.text("nodePortIPs") }
 // Masquerade says what leaves with the node's own address: all, remote or none.
 func (v Vars) Masquerade() string { return v.text("masquerade") }
 
+// HashesAffinity says whether ServicePorts with ClientIP affinity are weft's.
+func (v Vars) HashesAffinity() bool { return v.text("affinity") == "hash" }
+
 func (v Vars) text(name string) string {
 	s, _ := v[name].(string)
 	return s

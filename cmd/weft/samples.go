@@ -1,13 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 
 	"weft/state"
 )
 
 // sampleStates are what a template set must cope with: nothing, one family,
-// both, every protocol, drained and skipped.
+// both, every protocol, drained, skipped, very many endpoints.
 func sampleStates() ([]*state.State, error) {
 	v4, v6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
 	sample := func(addresses []netip.Addr, ports ...*state.ServicePort) *state.State {
@@ -28,12 +29,16 @@ func sampleStates() ([]*state.State, error) {
 		Namespace: "default", Name: "signal", Port: "s", Protocol: state.SCTP, NodePort: 30001,
 		Endpoints: []state.Endpoint{endpoint("2001:db8:1::1", 0.999), endpoint("2001:db8:1::2", 0.001)},
 	}
+	many := &state.ServicePort{Namespace: "default", Name: "many", Protocol: state.TCP, NodePort: 30003}
+	for i := range 40 {
+		many.Endpoints = append(many.Endpoints, endpoint(fmt.Sprintf("198.51.100.%d", i+1), 1.0/40))
+	}
 	skipped := &state.ServicePort{
 		Namespace: "default", Name: "single", Protocol: state.TCP, NodePort: 30002, Skipped: "all endpoints are on one node",
 	}
 	states := []*state.State{
 		sample([]netip.Addr{v4}), sample([]netip.Addr{v4}, web), sample([]netip.Addr{v4}, skipped),
-		sample([]netip.Addr{v4, v6}, sctp, skipped, web, dns), sample([]netip.Addr{v6}, sctp),
+		sample([]netip.Addr{v4, v6}, sctp, skipped, web, dns), sample([]netip.Addr{v6}, sctp), sample([]netip.Addr{v4}, many),
 	}
 	for _, st := range states {
 		if err := state.Validate(st); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"os"
 	"sync/atomic"
 
@@ -28,7 +29,12 @@ func (a *agent) source() (watch.Source, error) {
 		return nil, err
 	}
 	server.UserAgent = "weft/" + readVersion().Version
+	_, vars, err := a.vars.load(c)
+	if err != nil {
+		return nil, err
+	}
 	return kube.New(kube.Config{
+		Affinity: vars.HashesAffinity(),
 		Node: c.Node, Namespaces: c.Namespaces, Selector: c.Selector.Selector, MinNodes: c.MinNodes,
 		NodePortAddresses: c.NodePortAddresses, Events: c.Events, Triggered: a.status.Triggered,
 		Told: func(err error) { a.status.Failed(status.Gather, err) },
@@ -90,5 +96,5 @@ func gather(c *config.Config) (*state.State, error) {
 func sourceDiffers(a, b *config.Config) bool {
 	return a.Source != b.Source || a.Kubeconfig != b.Kubeconfig || a.Context != b.Context || a.Namespaces.String() != b.Namespaces.String() ||
 		a.Selector.String() != b.Selector.String() || a.MinNodes != b.MinNodes || a.NodePortAddresses.String() != b.NodePortAddresses.String() ||
-		a.Events != b.Events || a.MinInterval != b.MinInterval || a.MaxInterval != b.MaxInterval
+		a.Events != b.Events || fmt.Sprint(a.Vars["affinity"]) != fmt.Sprint(b.Vars["affinity"]) || a.MinInterval != b.MinInterval || a.MaxInterval != b.MaxInterval
 }

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -103,19 +106,34 @@ protocol), and lint what comes out. It needs no root and no nft.`,
 			if err != nil {
 				return err
 			}
+			remade := map[render.Place]bool{}
 			for _, st := range states {
 				desired, err := apply.Desire(cmd.Context(), in.set, st, in.vars)
 				if err != nil {
 					return err
 				}
 				p.warnLeftOut(desired.Result)
+				for _, place := range desired.Remade() {
+					remade[place] = true
+				}
 			}
+			p.tellRemade(remade)
 			fmt.Fprintf(p.stdout, "%s: good, rendered for %d states\n", args[0], len(states))
 			return nil
 		},
 	}
 	vars.add(cmd)
 	return cmd
+}
+
+// tellRemade says which lines make a set slow where there are many ServicePorts.
+func (p *program) tellRemade(remade map[render.Place]bool) {
+	places := slices.SortedFunc(maps.Keys(remade), func(a, b render.Place) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
+	for _, place := range places {
+		fmt.Fprintf(p.stdout, "note: %s is made anew for all ServicePorts when one changes: it uses more than the one in hand, or more is done with its text than to write it\n", place)
+	}
 }
 
 func (p *program) checkStates(cmd *cobra.Command, in *inputs) ([]*state.State, error) {

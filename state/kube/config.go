@@ -19,6 +19,9 @@ type Config struct {
 	// MinNodes is on how many nodes the endpoints of a ServicePort must be for
 	// weft to steer it.
 	MinNodes int
+	// Affinity says whether Services with ClientIP affinity are taken: their
+	// ServicePorts then say that they have it. Otherwise they are kube-proxy's.
+	Affinity bool
 	// NodePortAddresses chooses the node's addresses.
 	NodePortAddresses NodePortAddresses
 	// Events says whether wrong annotations are told as Events on the Service.
@@ -33,7 +36,7 @@ type Config struct {
 
 // surroundings reads what all conversions depend on, and the node's addresses.
 func (c *Config) surroundings(from caches) (surroundings, []netip.Addr) {
-	s := surroundings{minNodes: c.MinNodes, node: from.node}
+	s := surroundings{minNodes: c.MinNodes, affinity: c.Affinity, node: from.node}
 	for _, text := range from.serviceRanges() {
 		if prefix, err := netip.ParsePrefix(text); err == nil {
 			s.serviceRanges = append(s.serviceRanges, prefix)

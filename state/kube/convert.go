@@ -39,6 +39,9 @@ func (s *surroundings) servicePorts(svc *corev1.Service, endpoints []*discoveryv
 			Namespace: svc.Namespace, Name: svc.Name, Port: port.Name, Protocol: protocol, NodePort: uint16(port.NodePort),
 			Policy: wish.policy, Skipped: skipped,
 		}
+		if svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP && s.affinity {
+			p.Affinity = state.ClientIP
+		}
 		if skipped == "" {
 			p.Endpoints, p.Skipped = s.serve(svc, port, endpoints, wish.weights)
 		}
@@ -63,7 +66,7 @@ func (s *surroundings) leave(svc *corev1.Service, wish wish) string {
 		return "no cluster IP: kube-proxy does not serve it"
 	case svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal:
 		return "externalTrafficPolicy is Local"
-	case svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP:
+	case svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP && !s.affinity:
 		return "sessionAffinity is ClientIP"
 	}
 	return s.problem

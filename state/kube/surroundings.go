@@ -19,6 +19,8 @@ type surroundings struct {
 	serviceRanges []netip.Prefix
 	// minNodes is on how many nodes the endpoints must be.
 	minNodes int
+	// affinity says whether Services with ClientIP affinity are taken.
+	affinity bool
 	// node finds a node by its name; nil if there is none.
 	node func(name string) *corev1.Node
 }

@@ -444,6 +444,25 @@ func TestServicePorts(t *testing.T) {
 	}
 }
 
+// TestAffinityIsSaid: where Services with affinity are taken, the state says which
+// have it.
+func TestAffinityIsSaid(t *testing.T) {
+	taken := config()
+	taken.Affinity = true
+	sticky := service("web", 30080, func(s *corev1.Service) { s.Spec.SessionAffinity = corev1.ServiceAffinityClientIP })
+	c := newCluster(t, taken, append(two, sticky, service("other", 30081), slice("web-1", "web", "10.1.0.1@n1", "10.1.0.2@n2"))...)
+	for _, p := range c.state().ServicePorts {
+		want := map[string]state.Affinity{"web": state.ClientIP}[p.Name]
+		if p.Affinity != want || p.Name == "web" && p.Skipped != "" {
+			t.Errorf("%s: affinity %q, skipped %q, want affinity %q", p.ID(), p.Affinity, p.Skipped, want)
+		}
+	}
+	c.put(service("web", 30080))
+	if p := c.state().ServicePorts[1]; p.Affinity != "" {
+		t.Errorf("affinity %q after it was taken away", p.Affinity)
+	}
+}
+
 func TestChangesLeaveNoTrace(t *testing.T) {
 	web := service("web", 30080)
 	eps := slice("web-1", "web", "10.1.0.1@n1", "10.1.0.2@n2")
