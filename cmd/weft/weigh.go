@@ -1,26 +1,49 @@
 package main
 
 import (
+	"net/netip"
 	"time"
 
 	"weft/state"
+	"weft/state/traffic"
 	"weft/state/weight"
 )
 
 // weigher makes shares by the configuration that is in force.
 type weigher struct {
-	agent  *agent
-	engine *weight.Engine
+	agent   *agent
+	engine  *weight.Engine
+	traffic *traffic.Observer // nil without a guard
 }
 
-func (a *agent) newWeigher() *weigher {
+func (a *agent) newWeigher(observer *traffic.Observer) *weigher {
 	c := a.config.Load()
-	return &weigher{agent: a, engine: weight.New(c.Weight.Config(), c.Node)}
+	return &weigher{agent: a, engine: weight.New(c.Weight.Config(), c.Node), traffic: observer}
 }
 
 // Weigh is one step of the engine.
 func (w *weigher) Weigh(gathered, before *state.State, now time.Time) (*state.State, time.Duration) {
 	w.engine.SetConfig(w.agent.config.Load().Weight.Config())
-	weighed, wait := w.engine.Step(now, weight.Inputs{State: gathered, Before: before})
+	weighed, wait := w.engine.Step(now, weight.Inputs{State: gathered, Before: before, Connections: w.connections()})
 	return weighed, max(wait, time.Millisecond) // 0 is never
+}
+
+// connections are those that were counted, or nil where they cannot be.
+func (w *weigher) connections() *weight.Connections {
+	if w.traffic == nil {
+		return nil
+	}
+	counts, err := w.traffic.Counts()
+	if err != nil {
+		return nil // the observer has said why
+	}
+	c := &weight.Connections{At: counts.At, Exact: true, Counts: make(map[weight.NodePort]map[netip.AddrPort]weight.Count, len(counts.By))}
+	for port, by := range counts.By {
+		endpoints := make(map[netip.AddrPort]weight.Count, len(by))
+		for e, n := range by {
+			endpoints[e] = weight.Count{Young: n.Young, Opened: n.Followed, Failed: n.Failed, Seconds: n.Seconds}
+		}
+		c.Counts[weight.NodePort{Protocol: state.TCP, Port: uint16(port)}] = endpoints
+	}
+	return c
 }

@@ -35,7 +35,7 @@ func weightKeys() []Key {
 		number("hysteresis", d.Hysteresis, "part of the traffic that a new target must move to be worth other rules, 0 to 1", 0, 1, func(c *Config) *float64 { return &c.Weight.Hysteresis }),
 		number("stepLimit", d.StepLimit, "part of the traffic that moves in 10s at most, 0 to 1", 0, 1, func(c *Config) *float64 { return &c.Weight.StepLimit }),
 		parsed("slowStart", d.SlowStart.String(), "how long a new endpoint gets less than its share; 0 is never", func(c *Config) *Duration { return &c.Weight.SlowStart }),
-		boolean("guard", strconv.FormatBool(d.Guard), "cut the share of nodes whose connections stay open for long, where conntrack can be read", func(c *Config) *bool { return &c.Weight.Guard }),
+		boolean("guard", strconv.FormatBool(d.Guard), "cut the share of nodes whose connections stay open for long, where conntrack can be read (CAP_NET_ADMIN); to switch it on takes a restart", func(c *Config) *bool { return &c.Weight.Guard }),
 	}
 }
 

@@ -1,0 +1,37 @@
+package traffic
+
+import (
+	"net/netip"
+	"time"
+)
+
+// NodePort is a TCP port of the node.
+type NodePort uint16
+
+// Counts are the connections that went through this node up to a moment.
+type Counts struct {
+	// At is that moment.
+	At time.Time
+	// By has the counts by NodePort and by the endpoint that connections were sent
+	// to. Endpoints that never had one are left out.
+	By map[NodePort]map[netip.AddrPort]Count
+}
+
+// Count are the connections to one endpoint through one NodePort. All but Young
+// only grow, from when the endpoint is known to weft.
+type Count struct {
+	// Opened are all that were opened.
+	Opened uint64
+	// Followed are those of them that were followed, chosen without regard to the
+	// endpoint: all, unless a NodePort has more than 200 a second. The rest is
+	// about these alone.
+	Followed uint64
+	// Failed were refused, or not accepted within 3.5 s.
+	Failed uint64
+	// Young are open now and not yet [Youth] old. One that either side has closed
+	// is not open.
+	Young int
+	// Seconds is how long they were open while they were young, all together. Of
+	// each it is known within a third or so.
+	Seconds float64
+}

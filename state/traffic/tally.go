@@ -1,0 +1,223 @@
+package traffic
+
+import (
+	"container/heap"
+	"net/netip"
+	"time"
+)
+
+// place is an endpoint behind a port of the node.
+type place struct {
+	port     NodePort
+	endpoint netip.AddrPort
+}
+
+// tally counts connections. It is told what was opened and what was seen of those
+// that it follows, and says which to look at next. Time is in seconds since its
+// beginning. It is not for concurrent use.
+type tally struct {
+	addresses map[netip.Addr]bool
+	accounts  map[place]*account
+	budgets   map[NodePort]*budget
+	all       *budget
+	following lives
+}
+
+// account is what was counted for a place.
+type account struct {
+	Count
+	budget *budget
+}
+
+// life is a connection that is followed.
+type life struct {
+	account *account
+	entry   entry
+	began   float64
+	// seen is the age at which it was last seen open, due when to look at it next.
+	seen, due float64
+	accepted  bool
+	forgotten bool
+}
+
+func newTally() *tally {
+	return &tally{accounts: map[place]*account{}, budgets: map[NodePort]*budget{}, all: newBudget(inAll)}
+}
+
+// watch makes these the places that count. What was counted for those that stay is
+// kept.
+func (t *tally) watch(addresses map[netip.Addr]bool, places map[place]bool) {
+	t.addresses = addresses
+	accounts := make(map[place]*account, len(places))
+	budgets := map[NodePort]*budget{}
+	for p := range places {
+		if budgets[p.port] = t.budgets[p.port]; budgets[p.port] == nil {
+			budgets[p.port] = newBudget(perPort)
+		}
+		t.budgets[p.port] = budgets[p.port]
+		if accounts[p] = t.accounts[p]; accounts[p] == nil {
+			accounts[p] = &account{budget: budgets[p.port]}
+		}
+	}
+	t.accounts, t.budgets = accounts, budgets
+}
+
+// open counts a connection, and follows it if the budget allows. It reports
+// whether it does.
+func (t *tally) open(o opening, now float64) bool {
+	a := t.accounts[place{NodePort(o.to.Port()), o.from}]
+	if a == nil || !t.addresses[o.to.Addr()] {
+		return false
+	}
+	a.Opened++
+	if len(t.following) >= atOnce || !a.budget.has(now) || !t.all.has(now) {
+		return false
+	}
+	a.budget.left--
+	t.all.left--
+	a.Followed++
+	a.Young++
+	o.entry.tuple = append([]byte(nil), o.entry.tuple...)
+	heap.Push(&t.following, &life{account: a, entry: o.entry, began: now, due: now + firstLook.Seconds()})
+	return true
+}
+
+// due takes out those that are to be looked at now, at most n. Each must be given
+// to saw or lost then.
+func (t *tally) due(now float64, n int) (due []*life) {
+	for len(t.following) > 0 && len(due) < n && t.following[0].due <= now {
+		due = append(due, heap.Pop(&t.following).(*life))
+	}
+	return due
+}
+
+// next is when something is due; ok is false if nothing is.
+func (t *tally) next() (at float64, ok bool) {
+	if len(t.following) == 0 {
+		return 0, false
+	}
+	return t.following[0].due, true
+}
+
+// saw takes in what was seen of a connection at a time.
+func (t *tally) saw(l *life, s sight, now float64) {
+	age := now - l.began
+	same := s.id == l.entry.id
+	l.accepted = l.accepted || same && s.accepted
+	switch {
+	case l.forgotten:
+	case !same || !s.open:
+		t.over(l, age)
+	case !l.accepted && age >= patience.Seconds():
+		l.lasted(age)
+		l.account.Failed++
+		l.account.Young--
+	case age >= Youth.Seconds():
+		l.lasted(Youth.Seconds())
+		l.account.Young--
+	default:
+		l.lasted(age)
+		l.due = now + wait(age)
+		heap.Push(&t.following, l)
+	}
+}
+
+// over ends a connection that was found to be closed at an age. When it was is not
+// known; halfway since it was seen open is the best guess. One that never was
+// accepted has failed: its entry goes at once when the endpoint refuses it.
+func (t *tally) over(l *life, age float64) {
+	l.lasted((l.seen + age) / 2)
+	l.account.Young--
+	if !l.accepted {
+		l.account.Failed++
+	}
+}
+
+// lasted counts the time of a connection up to an age.
+func (l *life) lasted(age float64) {
+	l.account.Seconds += max(0, age-l.seen)
+	l.seen = max(l.seen, age)
+}
+
+// lost lets go of a connection of which nothing can be seen.
+func (t *tally) lost(l *life) {
+	if !l.forgotten {
+		l.forgotten = true
+		l.account.Young--
+	}
+}
+
+// forget lets go of all.
+func (t *tally) forget() {
+	for _, l := range t.following {
+		t.lost(l)
+	}
+	t.following = nil
+}
+
+// counts are the counts of all places that ever had a connection.
+func (t *tally) counts() map[NodePort]map[netip.AddrPort]Count {
+	all := map[NodePort]map[netip.AddrPort]Count{}
+	for p, a := range t.accounts {
+		if a.Opened == 0 {
+			continue
+		}
+		if all[p.port] == nil {
+			all[p.port] = map[netip.AddrPort]Count{}
+		}
+		all[p.port][p.endpoint] = a.Count
+	}
+	return all
+}
+
+// The ages at which a connection is judged.
+const (
+	// Youth is the age from which on a connection tells nothing more about how
+	// long a request takes: it is one that is kept open.
+	Youth = 10 * time.Second
+	// patience is how long an endpoint may take to accept one: its first packet
+	// was sent again after a second, and after three, and both were in vain.
+	patience = 3500 * time.Millisecond
+	// firstLook is the age at which it is looked at for the first time, after
+	// which the age doubles from one look to the next, up to steps of lastLook.
+	firstLook = 5 * time.Millisecond
+	lastLook  = 500 * time.Millisecond
+)
+
+// wait is how long to wait after a look at an age.
+func wait(age float64) float64 { return min(max(age, firstLook.Seconds()), lastLook.Seconds()) }
+
+// What is followed at most: so many new connections a second of each NodePort, so
+// that a busy one takes little from the others, and of all; and so many at once.
+const (
+	perPort = 200
+	inAll   = 1000
+	atOnce  = 10000
+)
+
+// budget is how many may be followed: it fills up by so many a second, to no more
+// than that.
+type budget struct{ rate, left, at float64 }
+
+func newBudget(rate float64) *budget { return &budget{rate: rate, left: rate} }
+
+// has fills the budget up, and reports whether there is something left.
+func (b *budget) has(now float64) bool {
+	b.left = min(b.rate, b.left+b.rate*max(0, now-b.at))
+	b.at = now
+	return b.left >= 1
+}
+
+// lives is a heap by when to look.
+type lives []*life
+
+func (l lives) Len() int           { return len(l) }
+func (l lives) Less(i, j int) bool { return l[i].due < l[j].due }
+func (l lives) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+func (l *lives) Push(x any)        { *l = append(*l, x.(*life)) }
+func (l *lives) Pop() any {
+	old := *l
+	last := old[len(old)-1]
+	*l = old[:len(old)-1]
+	return last
+}
