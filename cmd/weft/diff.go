@@ -15,16 +15,26 @@ import (
 
 func (p *program) diffCommand() *cobra.Command {
 	var vars varFlags
-	var output string
+	var flags planFlags
 	cmd := &cobra.Command{
 		Use:   "diff",
 		Short: "Show what apply would change in the kernel",
 		Long: `Show what apply would change in the kernel: first what would become of new
 connections to each NodePort, then the rules as nft lists them, where lines with
 - are there now and lines with + would be. Like apply, it leaves the heartbeat
-out unless --heartbeat asks for one. Exit code 0 is no change, 2 is changes.`,
+out unless --heartbeat asks for one.
+
+-o nft prints the transaction that apply would load, the smallest that does it;
+-o json prints it as libnftables JSON for nft -j -f. What nft's JSON cannot say is
+an error that names it: each document was tried in a network namespace of its own
+before it is printed. -o yaml prints the difference as data.
+
+Exit code 0 is no change, 2 is changes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flags.check("text", "nft", "json", "yaml"); err != nil {
+				return err
+			}
 			if vars.heartbeat == "" {
 				vars.heartbeat = "0"
 			}
@@ -36,16 +46,28 @@ out unless --heartbeat asks for one. Exit code 0 is no change, 2 is changes.`,
 			if err != nil {
 				return err
 			}
+			if flags.output == "nft" || flags.output == "json" {
+				changes, err := p.printPlan(cmd.Context(), c, desired, &flags)
+				return changed(changes, err)
+			}
 			d, err := compare(cmd, desired, nft.Runner{Path: c.Nft})
 			if err != nil {
 				return err
 			}
-			return p.printDifference(d, output)
+			return p.printDifference(d, flags.output)
 		},
 	}
 	vars.add(cmd)
-	outputFlag(cmd, &output)
+	flags.add(cmd, "text, nft, json, yaml (default text)")
 	return cmd
+}
+
+// changed is the exit code of changes, unless there is an error.
+func changed(changes bool, err error) error {
+	if err == nil && changes {
+		return coded{exitChanges, errSilent}
+	}
+	return err
 }
 
 // difference is what apply would change.
@@ -114,8 +136,5 @@ func (p *program) printDifference(d *difference, output string) error {
 	} else {
 		err = p.print(output, d)
 	}
-	if err == nil && d.Changed {
-		err = coded{exitChanges, errSilent}
-	}
-	return err
+	return changed(d.Changed, err)
 }

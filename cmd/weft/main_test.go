@@ -61,9 +61,15 @@ func inNode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// exitsWith runs weft and compares the exit code.
+// exitsWith runs weft, in the script's namespace if it has one, and compares the
+// exit code.
 func exitsWith(ts *testscript.TestScript, _ bool, args []string) {
-	err := execute(ts, args[1:])
+	run := func() error { return execute(ts, args[1:]) }
+	if ns, ok := ts.Value("node").(*lab.Namespace); ok {
+		inside := run
+		run = func() error { return ns.Do(inside) }
+	}
+	err := run()
 	code := 0
 	if exit, ok := err.(*exec.ExitError); ok {
 		code = exit.ExitCode()

@@ -10,11 +10,12 @@ import (
 )
 
 // Listing is nft's own text of all tables with the name, as the kernel holds
-// them; empty where there are none. What only tells the time is left out.
+// them; empty where there are none. What only tells the time, or what packets
+// came by, is left out.
 func Listing(ctx context.Context, runner nft.Runner, table string) (string, error) {
 	var b strings.Builder
 	for _, family := range Families() {
-		text, err := runner.List(ctx, family, table)
+		text, err := runner.ListStateless(ctx, family, table)
 		if errors.Is(err, nft.ErrNoTable) {
 			continue
 		}

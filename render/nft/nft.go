@@ -67,9 +67,30 @@ func (r Runner) Check(ctx context.Context, text string) error {
 	return err
 }
 
+// LoadJSON executes a document of libnftables JSON as one transaction. The error
+// is an [*Error] if nft refused it, with messages that name no place.
+func (r Runner) LoadJSON(ctx context.Context, document string) error {
+	_, err := r.run(ctx, document, "-j", "-f", "-")
+	return err
+}
+
 // List is nft's own text of a table.
 func (r Runner) List(ctx context.Context, family, table string) (string, error) {
-	out, err := r.run(ctx, "", "list", "table", family, table)
+	return r.list(ctx, family, table)
+}
+
+// ListStateless is List without what counters counted and quotas used up.
+func (r Runner) ListStateless(ctx context.Context, family, table string) (string, error) {
+	return r.list(ctx, family, table, "-s")
+}
+
+// ListJSON is ListStateless as libnftables JSON.
+func (r Runner) ListJSON(ctx context.Context, family, table string) (string, error) {
+	return r.list(ctx, family, table, "-s", "-j")
+}
+
+func (r Runner) list(ctx context.Context, family, table string, flags ...string) (string, error) {
+	out, err := r.run(ctx, "", append(flags, "list", "table", family, table)...)
 	var refused *Error
 	if errors.As(err, &refused) && strings.Contains(refused.Stderr, "No such file or directory") {
 		return "", fmt.Errorf("list table %s %s: %w", family, table, ErrNoTable)

@@ -22,7 +22,7 @@ import (
 // left of a timeout, and falls by itself. An element with a timeout that has run
 // out may be deleted nevertheless.
 func Diff(old, new *Ruleset) *Transaction {
-	tx := &Transaction{new: new}
+	tx := &Transaction{old: old, new: new}
 	before, after := merged(old), merged(new)
 	for _, b := range before {
 		if find(after, b) == nil {
@@ -65,7 +65,7 @@ func (tx *Transaction) table(b, a *Table) {
 		*change = tableChange{family: a.Family, name: a.Name, deleted: true}
 		tx.Replaced = append(tx.Replaced, Replaced{"table " + a.Family + " " + a.Name, why})
 	}
-	change.addition = additionOf(a)
+	change.addition, change.whole = additionOf(a), true
 	tx.add(change, Touched{Whole: true})
 }
 

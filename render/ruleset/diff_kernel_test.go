@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -370,4 +371,14 @@ func TestKernelDeletesWhatIsOver(t *testing.T) {
 			t.Error(d)
 		}
 	}
+}
+
+// feed runs a program that gets text on its standard input.
+func feed(text, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Stdin = strings.NewReader(text)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	return nil
 }

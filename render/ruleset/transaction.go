@@ -13,6 +13,7 @@ type Transaction struct {
 
 	changes []*tableChange
 	others  []*Statement
+	old     *Ruleset
 	new     *Ruleset
 }
 
@@ -85,6 +86,7 @@ func (tx *Transaction) write(w *writer) {
 type tableChange struct {
 	family, name string
 	deleted      bool // the whole table
+	whole        bool // the addition is all of the table
 	deletions    []deletion
 	addition     *addition
 	insertions   []insertion
