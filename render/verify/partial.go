@@ -44,11 +44,11 @@ func (p *Prover) affected(st *state.State, want Want) (*parts, bool) {
 			return nil, false
 		}
 	}
-	return a, p.named(a)
+	return a, p.concerned(a)
 }
 
-// named finds the ServicePorts to ask about; false if they are too many.
-func (p *Prover) named(a *parts) bool {
+// concerned finds the ServicePorts to ask about; false if they are too many.
+func (p *Prover) concerned(a *parts) bool {
 	ask := map[*state.ServicePort]bool{}
 	for _, sp := range a.came {
 		ask[sp] = true

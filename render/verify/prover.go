@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"weft/render/verify/nfnl"
@@ -75,6 +76,7 @@ func (p *Prover) Refresh(ctx context.Context, touched Touched) ([]Change, error)
 	if p.rs == nil {
 		return nil, ErrWhole
 	}
+	touched = p.named(touched)
 	changes, err := p.reader.Refresh(ctx, p.rs, touched)
 	if err != nil {
 		p.Forget()
@@ -90,6 +92,27 @@ func (p *Prover) Refresh(ctx context.Context, touched Touched) ([]Change, error)
 		p.touched[id].Add(t)
 	}
 	return changes, nil
+}
+
+// named leaves out the sets that belonged to rules: the kernel tells of their end
+// without saying what they were, and they go and come with their chains.
+func (p *Prover) named(touched Touched) Touched {
+	kept := Touched{}
+	for id, what := range touched {
+		t := p.rs.find(id)
+		if t == nil || what.Whole {
+			kept[id] = what
+			continue
+		}
+		left := *what
+		left.Sets = maps.Clone(what.Sets)
+		maps.DeleteFunc(left.Sets, func(name string, _ *nfnl.TouchedSet) bool {
+			s := t.sets[name]
+			return s != nil && s.Flags&nfnl.SetAnonymous != 0
+		})
+		kept[id] = &left
+	}
+	return kept
 }
 
 // Describe tells of what was touched whether the kernel holds it, as if all of it
