@@ -35,7 +35,7 @@ func (a *agent) source() (watch.Source, error) {
 	}
 	return kube.New(kube.Config{
 		Affinity: vars.HashesAffinity(),
-		Node: c.Node, Namespaces: c.Namespaces, Selector: c.Selector.Selector, MinNodes: c.MinNodes,
+		Node:     c.Node, Namespaces: c.Namespaces, Selector: c.Selector.Selector, MinNodes: c.MinNodes,
 		NodePortAddresses: c.NodePortAddresses, Events: c.Events, Triggered: a.status.Triggered,
 		Told: func(err error) { a.status.Failed(status.Gather, err) },
 	}, server, a.part("source"))
