@@ -25,11 +25,14 @@ import (
 func TestBesideKubeProxy(t *testing.T) {
 	for _, mode := range []cluster.ProxyMode{cluster.NFTables, cluster.IPTables} {
 		t.Run(string(mode), func(t *testing.T) {
-			b := newBeside(t, mode)
+			b := newBeside(t, mode, "base")
 			b.alone = observe(t, b.Cluster)
 			b.spread(equal)
 
 			b.start()
+			if diff := cmp.Diff(with("0", capNetAdmin), privileges(t, b.pod.Containers["weft"])); diff != "" {
+				t.Errorf("privileges (-want +got):\n%s", diff)
+			}
 			b.spread(steered)
 			b.sameAsAlone("weft has taken over")
 			b.release()
@@ -59,7 +62,9 @@ var (
 // heartbeat is short, so that a test sees it end.
 const heartbeat = 5 * time.Second
 
-func newBeside(t *testing.T, mode cluster.ProxyMode) *beside {
+// newBeside is a cluster with the Services of testdata/beside, the manifests of a
+// kustomization and kube-proxy, before weft starts.
+func newBeside(t *testing.T, mode cluster.ProxyMode, kustomization string) *beside {
 	b := &beside{t: t, mode: mode, Cluster: labtest.StartCluster(t, cluster.Options{})}
 	text, err := os.ReadFile("testdata/beside/services.yaml")
 	if err != nil {
@@ -73,7 +78,7 @@ func newBeside(t *testing.T, mode cluster.ProxyMode) *beside {
 		t.Fatal(err)
 	}
 	announce(t, b.Cluster)
-	apply(t, b.Cluster, filepath.Join(manifests, "base"))
+	apply(t, b.Cluster, filepath.Join(manifests, kustomization))
 	b.configure("source: kubernetes\nvars: {heartbeat: " + heartbeat.String() + "}\n")
 	b.startProxy()
 	return b
@@ -162,16 +167,27 @@ func (b *beside) under(what string, ways []path, do func()) {
 func (b *beside) web() []path { return paths(b.Cluster)[:4] }
 
 func (b *beside) start() {
-	b.under("weft takes over", append(b.web(), b.untouched()...), func() {
-		var err error
-		b.pod, err = b.RunDaemonSet(b.t.Context(), b.Node(), "weft", "weft", map[string]string{"weft": buildWeft(b.t)})
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		if err := b.pod.AwaitReady(b.t.Context()); err != nil {
-			b.t.Fatal(err)
+	b.under("weft takes over", append(b.web(), b.untouched()...), func() { b.pod = runPod(b.t, b.Cluster) })
+}
+
+// runPod runs weft's DaemonSet on node1 until it is ready.
+func runPod(t *testing.T, c *cluster.Cluster) *cluster.Pod {
+	t.Helper()
+	pod, err := c.RunDaemonSet(t.Context(), c.Node(), "weft", "weft", map[string]string{"weft": buildWeft(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, container := range pod.Containers {
+			if t.Failed() {
+				t.Log(container.LastWords())
+			}
 		}
 	})
+	if err := pod.AwaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return pod
 }
 
 // release gives web back to kube-proxy, and takes it again.
@@ -208,7 +224,7 @@ func (b *beside) eventually(what string, done func() bool) {
 	b.t.Helper()
 	for deadline := time.Now().Add(patience); !done(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			b.t.Fatalf("not within %v: %s. %s\n%s", patience, what, b.pod.Containers["weft"].LastWords(), b.proxy.LastWords())
+			b.t.Fatalf("not within %v: %s. %s", patience, what, b.proxy.LastWords())
 		}
 	}
 }

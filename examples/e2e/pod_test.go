@@ -55,19 +55,7 @@ func status(t *testing.T, p *cluster.Process, field string) string {
 // TestManifests asks the real API server what it thinks of each kustomization.
 func TestManifests(t *testing.T) {
 	c := labtest.StartCluster(t, cluster.Options{Lab: lab.Options{Nodes: 1, Pods: 1}})
-	mine := t.TempDir()
-	component, err := filepath.Rel(mine, mustAbs(t, filepath.Join(manifests, "components/templates")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	base, err := filepath.Rel(mine, mustAbs(t, filepath.Join(manifests, "base")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := fmt.Sprintf("resources: [%s]\ncomponents: [%s]\n", base, component)
-	if err := os.WriteFile(filepath.Join(mine, "kustomization.yaml"), []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	mine := ownTemplates(t)
 	for _, k := range []struct {
 		name, path string
 		objects    int
@@ -84,6 +72,112 @@ func TestManifests(t *testing.T) {
 			}
 		})
 	}
+}
+
+// ownTemplates is a kustomization of the base with the component for templates.
+// It is a copy, as a user would make, so that the test can edit it.
+func ownTemplates(t *testing.T) string {
+	t.Helper()
+	mine := t.TempDir()
+	for _, folder := range []string{"base", "components/templates"} {
+		if err := os.CopyFS(filepath.Join(mine, filepath.Base(folder)), os.DirFS(filepath.Join(manifests, folder))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(mine, "kustomization.yaml"), "resources: [base]\ncomponents: [templates]\n")
+	return mine
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestComponentIsTheShippedSet keeps the component's templates from growing old.
+func TestComponentIsTheShippedSet(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cascade")
+	if out, err := exec.Command(buildWeft(t), "templates", "init", dir, "--from", "cascade").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	want, got := readFolder(t, dir), readFolder(t, filepath.Join(manifests, "components/templates"))
+	delete(got, "kustomization.yaml")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("templates (-weft templates init +examples/kubernetes/components/templates):\n%s", diff)
+	}
+}
+
+func readFolder(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[e.Name()] = string(text)
+	}
+	return files
+}
+
+// TestOwnTemplates edits templates in their ConfigMap, for better and for worse,
+// under a weft that has NET_ADMIN alone.
+func TestOwnTemplates(t *testing.T) {
+	b := newBeside(t, cluster.NFTables, "base")
+	mine := ownTemplates(t)
+	edit := func(from, to string) {
+		path := filepath.Join(mine, "templates/_service.nft.tmpl")
+		text, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(text), from) {
+			t.Fatalf("no %q in %s: %v", from, text, err)
+		}
+		write(t, path, strings.Replace(string(text), from, to, 1))
+	}
+	publish := func() {
+		apply(t, b.Cluster, mine)
+		b.configure("source: kubernetes\nvars: {heartbeat: 5s}\n")
+		if b.pod == nil {
+			return
+		}
+		if err := b.pod.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	holds := func(text string) bool {
+		out, err := b.Node().Run("nft", "list", "table", "ip", "weft")
+		return err == nil && strings.Contains(string(out), text)
+	}
+	edit("comment .Percent", `comment "first"`)
+	publish()
+	b.start()
+	b.eventually("the set of the ConfigMap is in the kernel", func() bool { return holds(`comment "first"`) })
+	b.spread(steered)
+
+	edit(`"first"`, `"second"`)
+	publish()
+	b.eventually("the edited set is in the kernel", func() bool { return holds(`comment "second"`) })
+
+	edit(`comment "second"`, `nonsense "third"`)
+	publish()
+	awaitLog(t, b.pod.Containers["weft"], "nonsense")
+	b.spread(steered)
+	if !holds(`comment "second"`) {
+		t.Error("a broken set changed the kernel")
+	}
+
+	// Rules that load and do something else cannot be tried before, since a
+	// container may not make a network namespace. They are gone at once.
+	edit(`nonsense "third"`, `comment "third"`)
+	edit(`dnat to {{ .AddrPort }}`, `accept`)
+	publish()
+	awaitLog(t, b.pod.Containers["weft"], "loaded but not proven")
+	b.eventually("the last good set is back", func() bool { return holds(`comment "second"`) && !holds("accept comment") })
+	b.spread(steered)
 }
 
 // TestManifestCommand compares what weft prints with what kustomize makes of the
@@ -151,34 +245,22 @@ func mustAbs(t *testing.T, path string) string {
 // (capabilities(7), linux/capability.h).
 const capNetAdmin = "0000000000001000"
 
-func TestPodHasWhatItAsksFor(t *testing.T) {
-	c := labtest.StartCluster(t, cluster.Options{Lab: lab.Options{Nodes: 1, Pods: 1}})
-	apply(t, c, filepath.Join(manifests, "base"))
-	config := `{"data": {"weft.yaml": "vars: {heartbeat: 30s}\nstatic:\n  addresses: [10.34.4.141]\n  services:\n  - name: web\n    nodePort: 30080\n    endpoints:\n    - {address: 10.42.1.10, port: 8080}\n"}}`
-	if _, err := c.Kubectl(t.Context(), nil, "patch", "configmap", "weft", "--namespace=weft", "--patch", config); err != nil {
-		t.Fatal(err)
-	}
-	pod, err := c.RunDaemonSet(t.Context(), c.Node(), "weft", "weft", map[string]string{"weft": buildWeft(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	weft := pod.Containers["weft"]
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(weft.LastWords())
-		}
-	})
-	awaitLog(t, weft, "rules proven")
+// privileges are what the kernel says of a process.
+func privileges(t *testing.T, p *cluster.Process) map[string]string {
+	t.Helper()
 	got := map[string]string{}
-	for _, field := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs"} {
-		got[field] = status(t, weft, field)
+	for _, field := range []string{"Uid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs"} {
+		got[field], _, _ = strings.Cut(status(t, p, field), "\t")
 	}
-	none := "0000000000000000"
-	want := map[string]string{
-		"CapInh": none, "CapPrm": capNetAdmin, "CapEff": capNetAdmin, "CapBnd": capNetAdmin, "CapAmb": none, "NoNewPrivs": "1",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("capabilities (-want +got):\n%s", diff)
+	return got
+}
+
+// with is what privileges gives for a user with a set of capabilities.
+func with(user, capabilities string) map[string]string {
+	const none = "0000000000000000"
+	return map[string]string{
+		"Uid": user, "CapInh": none, "CapPrm": capabilities, "CapEff": capabilities, "CapBnd": capabilities, "CapAmb": none,
+		"NoNewPrivs": "1",
 	}
 }
 

@@ -113,7 +113,11 @@ func Removal(table string) string {
 // Load makes the kernel hold the desired ruleset. What nft refuses comes back
 // as a [*Refusal] where nft named a line, so that the user sees the template.
 func (d *Desired) Load(ctx context.Context, runner nft.Runner) error {
-	err := runner.Load(ctx, d.Transaction())
+	return d.explain(runner.Load(ctx, d.Transaction()))
+}
+
+// explain finds the template lines that nft's messages are about.
+func (d *Desired) explain(err error) error {
 	var refused *nft.Error
 	if !errors.As(err, &refused) || len(refused.Messages) == 0 {
 		return err

@@ -70,13 +70,22 @@ func (l *Loop) confirm(ctx context.Context, desired *Desired) error {
 }
 
 // load brings the kernel to the desired rules, and proves that it does what they
-// should. It replaces everything if all is set, and else what differs.
+// should. It replaces everything if all is set, and else what differs. Doubtful
+// templates are tried before.
 func (l *Loop) load(ctx context.Context, c candidate, desired *Desired, all bool) error {
 	if l.doubtful(c) {
-		if err := l.beating(ctx, func() error { return desired.Rehearse(ctx, l.Runner) }); err != nil {
+		err := l.beating(ctx, func() error { return l.rehearsal(ctx, desired) })
+		if errors.Is(err, nft.ErrNoScratch) {
+			return l.loadUntried(ctx, c, desired, all)
+		}
+		if err != nil {
 			return err
 		}
 	}
+	return l.loadAndProve(ctx, desired, all)
+}
+
+func (l *Loop) loadAndProve(ctx context.Context, desired *Desired, all bool) error {
 	start := time.Now()
 	before := l.applied
 	what, err := l.transact(ctx, desired, all)

@@ -60,7 +60,9 @@ type Loop struct {
 	failing time.Time         // since when nothing that is wanted could be proven; zero if it is
 	repairs repairs
 
-	subscribe subscriber // nil is the kernel's
+	subscribe subscriber                            // nil is the kernel's
+	rehearse  func(context.Context, *Desired) error // nil is [Desired.Rehearse]
+	wrong     wrong
 	own       nft.Own
 	heart     *nft.Heart
 	beaten    time.Time // when the heartbeat was renewed last

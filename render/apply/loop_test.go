@@ -164,6 +164,13 @@ func (r *rig) kernelHolds(text string) {
 	}
 }
 
+// nextHolds waits for the proof of rules that hold a text.
+func (r *rig) nextHolds(text string) {
+	r.t.Helper()
+	for r.next(); !strings.Contains(r.kernel(), text); r.next() {
+	}
+}
+
 func (r *rig) logged(text string) int { return strings.Count(r.log.String(), text) }
 
 func TestStateChangeReachesTheKernel(t *testing.T) {
@@ -184,7 +191,48 @@ func TestStateChangeReachesTheKernel(t *testing.T) {
 
 // TestBrokenInputs breaks each input in turn: the kernel keeps what it has, it
 // is said once, and the next good edit is taken.
-func TestBrokenInputs(t *testing.T) {
+func TestBrokenInputs(t *testing.T) { brokenInputs(t, nil) }
+
+// TestBrokenInputsUntried does the same without a place to try rules in. The
+// kernel then has what it had after a moment.
+func TestBrokenInputsUntried(t *testing.T) { brokenInputs(t, (*apply.Loop).WithoutScratch) }
+
+// TestWrongFromTheStart has templates that do something else, no place to try
+// them in and no good ones: no rules are left, until the templates are good.
+func TestWrongFromTheStart(t *testing.T) {
+	service := filepath.Join("set", "_service.nft.tmpl")
+	var r *rig
+	wrong, good := `{{ define "service" }}	chain {{ chainName . }} {
+		meta l4proto tcp dnat to 198.51.100.9:80
+	}
+{{ end }}`, ""
+	r = start(t, nil, func(l *apply.Loop) {
+		l.WithoutScratch()
+		path := filepath.Join(filepath.Dir(l.StateFile), service)
+		text, err := os.ReadFile(path)
+		if err == nil {
+			good, err = string(text), os.WriteFile(path, []byte(wrong), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	for range 3 {
+		r.changes <- apply.StateChanged | apply.TemplatesChanged
+	}
+	if got := r.kernel(); got != "" {
+		t.Errorf("rules that do something else are left:\n%s", got)
+	}
+	if n := r.logged("not proven"); n != 1 {
+		t.Errorf("%d times said that the rules are not proven, want once:\n%s", n, r.log)
+	}
+	r.write(service, good)
+	r.changes <- apply.TemplatesChanged
+	r.next()
+	r.kernelHolds("numgen random mod 100 < 50")
+}
+
+func brokenInputs(t *testing.T, change func(*apply.Loop)) {
 	service := filepath.Join("set", "_service.nft.tmpl")
 	tests := []struct{ name, file, text, said string }{
 		{"state cut short", "state.yaml", stateText("0.5", "0.5")[:150], "state.yaml"},
@@ -206,7 +254,7 @@ func TestBrokenInputs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := start(t, nil, nil)
+			r := start(t, nil, change)
 			r.next()
 			good, err := os.ReadFile(filepath.Join(r.dir, tt.file))
 			if err != nil {
@@ -230,14 +278,12 @@ func TestBrokenInputs(t *testing.T) {
 			if tt.file != "state.yaml" { // the last good templates go on rendering new states
 				r.write("state.yaml", stateText("0.6", "0.4"))
 				r.changes <- apply.StateChanged
-				r.next()
-				r.kernelHolds("numgen random mod 100 < 60")
+				r.nextHolds("numgen random mod 100 < 60")
 			}
 			r.write(tt.file, string(good))
 			r.write("state.yaml", stateText("0.7", "0.3"))
 			r.changes <- apply.StateChanged | apply.TemplatesChanged
-			r.next()
-			r.kernelHolds("numgen random mod 100 < 70")
+			r.nextHolds("numgen random mod 100 < 70")
 			if r.logged("good again") != 1 {
 				t.Error("nobody said that it is good again")
 			}

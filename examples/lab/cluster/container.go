@@ -23,7 +23,7 @@ func (p *Pod) script(container *corev1.Container, program string) (string, error
 	line := func(format string, args ...any) { fmt.Fprintf(&s, format+"\n", args...) }
 	line("cd %s", root)
 	line("mount -t tmpfs -o mode=755 root . && cd %s", root)
-	line("mkdir etc proc sys dev usr run var tmp image && ln -s /run var/run && chmod 1777 tmp")
+	line("mkdir etc proc sys dev usr run var tmp image && ln -s ../run var/run && chmod 1777 tmp")
 	line("for d in bin sbin lib lib64; do ln -s usr/$d $d; done")
 	line("mount --rbind /usr usr && mount -o remount,bind,ro usr")
 	line("mount --bind /proc proc && mount --bind /proc/sys proc/sys && mount -o remount,bind,ro proc/sys")

@@ -19,10 +19,11 @@ type Pod struct {
 	// Containers run, by name.
 	Containers map[string]*Process
 
-	cluster *Cluster
-	node    *lab.Node
-	spec    *corev1.PodSpec
-	volumes *volumes
+	cluster  *Cluster
+	node     *lab.Node
+	programs map[string]string
+	spec     *corev1.PodSpec
+	volumes  *volumes
 }
 
 // RunDaemonSet runs the pod of a DaemonSet on a node, as the API server has it:
@@ -43,7 +44,7 @@ func (c *Cluster) RunDaemonSet(ctx context.Context, node *lab.Node, namespace, n
 	if err := json.Unmarshal([]byte(out), &set); err != nil {
 		return nil, fmt.Errorf("read daemonset %s: %w", name, err)
 	}
-	p := &Pod{Containers: map[string]*Process{}, cluster: c, node: node, spec: &set.Spec.Template.Spec}
+	p := &Pod{Containers: map[string]*Process{}, cluster: c, node: node, programs: programs, spec: &set.Spec.Template.Spec}
 	if !p.spec.HostNetwork {
 		return nil, fmt.Errorf("daemonset %s: only pods with host network can be run", name)
 	}
@@ -51,7 +52,7 @@ func (c *Cluster) RunDaemonSet(ctx context.Context, node *lab.Node, namespace, n
 		return nil, err
 	}
 	for i := range p.spec.Containers {
-		if err := p.start(&p.spec.Containers[i], programs); err != nil {
+		if err := p.start(&p.spec.Containers[i]); err != nil {
 			p.Stop()
 			return nil, err
 		}
@@ -59,8 +60,18 @@ func (c *Cluster) RunDaemonSet(ctx context.Context, node *lab.Node, namespace, n
 	return p, nil
 }
 
-func (p *Pod) start(container *corev1.Container, programs map[string]string) error {
-	program, ok := programs[container.Image]
+// Restart starts a container that has ended again, in the same pod.
+func (p *Pod) Restart(name string) error {
+	for i := range p.spec.Containers {
+		if p.spec.Containers[i].Name == name {
+			return p.start(&p.spec.Containers[i])
+		}
+	}
+	return fmt.Errorf("the pod has no container %s", name)
+}
+
+func (p *Pod) start(container *corev1.Container) error {
+	program, ok := p.programs[container.Image]
 	if !ok {
 		return fmt.Errorf("container %s: no program for image %q", container.Name, container.Image)
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"syscall"
 	"time"
 
 	"weft/examples/lab"
@@ -37,6 +38,10 @@ const (
 	proxyMetrics = "127.0.0.1:10249"
 )
 
+// ProxyGroup is the group that kube-proxy runs in, so that a rule can tell its
+// packets from others.
+const ProxyGroup = 10256
+
 // synced is in kube-proxy's metrics with a value once it has written its rules.
 var synced = regexp.MustCompile(`(?m)^kubeproxy_sync_proxy_rules_last_timestamp_seconds.* [1-9]`)
 
@@ -50,6 +55,7 @@ func (c *Cluster) StartKubeProxy(ctx context.Context, node *lab.Node, opts Proxy
 	cmd := exec.Command(c.programs.KubeProxy, "--config="+config)
 	// Debian has the iptables programs where only root's PATH leads.
 	cmd.Env = []string{"PATH=/usr/sbin:/sbin:" + os.Getenv("PATH"), "HOME=" + c.Dir}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Gid: ProxyGroup}}
 	p, err := c.Launch(node.Namespace, "kube-proxy-"+node.Host.Host, cmd)
 	if err != nil {
 		return nil, err
