@@ -79,15 +79,15 @@ const (
 	maxClockSkew  = time.Minute
 	memory        = 10 * time.Minute   // of what is gone, and of a state file
 	trimLimit     = 1.3862943611198906 // ln 4
-	leak          = 0.0005             // of a trim, for each second: old errors are forgotten in half an hour
-	stableProduct = 0.8                // of gain and delay
+	trimTime      = 20 * time.Second   // in which a trim goes 63 % of its way
+	sampleLeak    = 0.02               // of a trim, with each sample: agents that drew apart meet again
+	leak          = 0.0005             // of a trim, for each second without any
 	maxInterval   = 30 * time.Second   // between two samples: what a longer silence meant nobody knows
-	saturated     = 0.95               // CPU use that does not say any more how much too much it is
-	relaxed       = 0.90
-	nearby        = 0.001 // seconds of latency that policy local overlooks
-	far           = 0.02  // the factor of a node that policy local avoids
-	leastRamp     = 0.1   // of a new endpoint's weight
-	noDistance    = 0.002 // of two lists of shares that are the same to a reader
+	nearby        = 0.001              // seconds of latency that policy local overlooks
+	far           = 0.02               // the factor of a node that policy local avoids
+	leastRamp     = 0.1                // of a new endpoint's weight
+	noDistance    = 0.002              // of two lists of shares that are the same to a reader
+	noDifference  = 1e-6               // of two that differ by rounding alone
 )
 
 const (

@@ -30,6 +30,8 @@ type NodePort struct {
 type Count struct {
 	// Young are open now and not yet [Youth] old.
 	Young int
+	// Open are open now, of any age.
+	Open int
 	// Opened, Failed and Seconds only grow. Failed connections were refused, or
 	// given up without an answer. Seconds is how long connections were open while
 	// they were young, all together.

@@ -8,16 +8,18 @@
 // that multiply: the base weight of a node's endpoints; a latency factor,
 // (s0 + least)/(s0 + latency), where s0 is the time that a request takes anyway,
 // so that a millisecond more on the way counts for what it is; and a trim. The
-// trim is the integral of how much hotter a node is than the others, on a
-// logarithmic scale, and acts only above a knee: CPU use of a few percent is
-// noise, and CPU use that is tens of seconds old must be followed slowly, or all
-// agents swing together. Shares then go towards the target, not further in one
-// step than a limit, and not at all while the target is near enough.
+// trim is what would make a node as busy as the others. It acts only where a node
+// is above a knee, since CPU use of a few percent is noise, and it compares CPU use
+// with the shares of the time when it was measured, since those of now would make
+// all agents swing together: samples through Prometheus are tens of seconds old.
+// Shares then go towards the target, not further in one step than a limit, and
+// not at all while the target is near enough.
 //
 // The fast loop, every second, is the guard: it looks at how long connections
 // stay open on each node and cuts the share of one that stands out, within a
-// second or two. It never gives a node more than the slow loop does, and what it
-// cuts for long the trim learns.
+// second or two. It never gives a node more than the slow loop does. Where
+// connections are kept open, it also steers new ones past a node that has too many
+// of them.
 //
 // Nothing here has a cliff: a node that is not measured gets the median of the
 // others, most nodes not measured means that nobody is judged, and every

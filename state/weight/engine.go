@@ -110,7 +110,10 @@ func (e *Engine) tick() time.Duration {
 			}
 		}
 	}
-	return paceOf(2*peers > all).tick
+	if 2*peers > all {
+		return peerTick
+	}
+	return slowTick
 }
 
 // forget drops what has been gone for long.
@@ -147,6 +150,9 @@ func (e *Engine) step(p *state.ServicePort, c *Connections, now time.Time, slow 
 	}
 	looked := s.stepGuard(e.connectionsFor(s, c), e.config.RequestTime.Seconds(), now)
 	moved = s.apply(e.config, moved) || moved
+	if news || moved || slow {
+		s.note(now)
+	}
 	if news || moved || slow || looked {
 		s.publish(e.config, news || moved)
 	}

@@ -12,39 +12,44 @@ import (
 // that lost its capacity in a second or two, where CPU use that comes through
 // Prometheus takes most of a minute.
 type guard struct {
-	at    time.Time // of the connections seen last
-	ticks int
+	at           time.Time // of the connections seen last
+	ticks        int
+	open, opened float64 // smoothed number, and rate a second
 }
 
 // conns is what the guard remembers of a node.
 type conns struct {
-	young   float64
-	opened  uint64
-	failed  uint64
-	seconds float64
+	count, before Count
+	// fresh are connections that were opened since the time before.
+	fresh float64
 	// area and closed are connection-seconds and ended connections of the last
 	// few seconds: their ratio is how long a connection lasts.
 	area, closed float64
-	cut          float64 // a logarithm, at most 0
+	// cut and learned are logarithms, at most 0. What is learned lasts longer.
+	cut, learned float64
 }
 
 // The constants of the guard. Some are for exact connection-seconds and some for
-// a gauge that is polled, which needs more to be sure.
+// a gauge that is polled, which needs more to be sure; some for where CPU use is
+// not known, so that the guard has to find capacities alone.
 const (
 	exactWindow   = 2.0 // seconds
-	polledWindow  = 5.0
+	polledWindow  = 3.0
 	prior         = 5.0 // connections by which every node is taken for a normal one
 	polledPrior   = 10.0
 	polledArea    = 3.0 // seconds of connections
 	leastDuration = 0.001
 	failureCost   = 2.0 // seconds that a failed connection counts: a fast refusal is no good answer
-	standOut      = 2.5 // times the median before a node is cut
-	standOutAlone = 2.0 // the same where CPU use is not known
-	cutGain       = 0.5
+	standOut      = 3.0 // times the median before a node is cut
+	standOutAlone = 2.0
+	cutGain       = 1.0
+	cutGainAlone  = 0.5
 	cutTime       = 0.5 // seconds: a cut is quick
-	releaseTime   = 15.0
-	learn         = 0.04 // of the trim, for each second and unit of the cut
-	learnAlone    = 0.06
+	releaseTime   = 8.0
+	releaseAlone  = 15.0
+	learnAlone    = 0.06 // for each second and unit of the cut
+	forgetTime    = 600.0
+	forgetFast    = 30.0 // for a node that is faster than normal: it can take more
 	firstTicks    = 5
 )
 
@@ -64,6 +69,7 @@ func (s *service) stepGuard(c *Connections, s0 float64, now time.Time) bool {
 	if first {
 		return false
 	}
+	s.countStock(dt)
 	s.cut(s.durations(c.Exact, s0, now), dt)
 	return true
 }
@@ -76,7 +82,7 @@ func (s *service) unguard(now time.Time) bool {
 	if s.guard.ticks > 0 {
 		s.guard = guard{at: now}
 		for _, m := range s.members {
-			m.conns = conns{cut: m.conns.cut}
+			m.conns = conns{cut: m.conns.cut, learned: m.conns.learned}
 		}
 	}
 	s.release(min(max(0, now.Sub(s.guard.at)), maxInterval).Seconds())
@@ -85,47 +91,46 @@ func (s *service) unguard(now time.Time) bool {
 }
 
 func (s *service) isCut() bool {
-	return slices.ContainsFunc(s.members, func(m *member) bool { return m.conns.cut < 0 })
+	return slices.ContainsFunc(s.members, func(m *member) bool { return m.conns.factor() < 1 })
 }
 
 // count adds what happened since the last time to each member.
 func (s *service) count(counts map[netip.AddrPort]Count, dt float64, exact, first bool) {
-	sums := make(map[*member]*Count, len(s.members))
 	for _, m := range s.members {
-		sums[m] = &Count{}
+		m.conns.before, m.conns.count = m.conns.count, Count{}
 	}
 	for i := range s.endpoints {
-		c := counts[s.gathered.Endpoints[i].AddrPort()]
-		sum := sums[s.endpoints[i].member]
-		sum.Young += max(0, c.Young)
-		sum.Opened += c.Opened
-		sum.Failed += c.Failed
-		sum.Seconds += c.Seconds
+		s.endpoints[i].member.conns.count.add(counts[s.gathered.Endpoints[i].AddrPort()])
 	}
-	for _, m := range s.members {
-		m.conns.count(sums[m], dt, exact, first)
-	}
-}
-
-func (g *conns) count(c *Count, dt float64, exact, first bool) {
-	young := float64(c.Young)
-	opened, failed, seconds := grown(c.Opened, g.opened), grown(c.Failed, g.failed), c.Seconds-g.seconds
-	closed := max(0, opened-(young-g.young))
-	g.young, g.opened, g.failed, g.seconds = young, c.Opened, c.Failed, c.Seconds
 	if first {
 		return
 	}
-	window := polledWindow
-	if exact {
-		window = exactWindow
-	} else {
-		seconds = young * dt
+	for _, m := range s.members {
+		m.conns.grow(dt, exact)
 	}
-	if !(seconds >= 0) || math.IsInf(seconds, 0) {
-		seconds = 0 // a counter that began anew
+}
+
+func (c *Count) add(d Count) {
+	c.Young += max(0, d.Young)
+	c.Open += max(0, d.Open)
+	c.Opened += d.Opened
+	c.Failed += d.Failed
+	c.Seconds += d.Seconds
+}
+
+func (g *conns) grow(dt float64, exact bool) {
+	c, before := g.count, g.before
+	g.fresh = grown(c.Opened, before.Opened)
+	closed := max(0, g.fresh-float64(c.Young-before.Young))
+	window, area := polledWindow, float64(c.Young)*dt
+	if exact {
+		window, area = exactWindow, c.Seconds-before.Seconds
+	}
+	if !(area >= 0) || math.IsInf(area, 0) {
+		area = 0 // a counter that began anew
 	}
 	d := math.Exp(-dt / window)
-	g.area = g.area*d + seconds + failureCost*failed
+	g.area = g.area*d + area + failureCost*grown(c.Failed, before.Failed)
 	g.closed = g.closed*d + closed
 }
 
@@ -183,31 +188,52 @@ func fill(v []float64) {
 	}
 }
 
-// cut moves the cuts to what the durations ask for: down at once, up slowly. What
-// is cut for long goes into the trims.
+// cut moves the cuts to what the durations ask for: down at once, up slowly.
 func (s *service) cut(durations []float64, dt float64) {
 	if durations == nil {
 		s.release(dt)
 		return
 	}
-	h, k := standOut, learn
+	h, gain, release, learn := standOut, cutGain, releaseTime, 0.0
 	if !s.hasCPU() {
-		h, k = standOutAlone, learnAlone
+		h, gain, release, learn = standOutAlone, cutGainAlone, releaseAlone, learnAlone
 	}
 	normal := lowerMedian(durations, s.bases())
 	for i, m := range s.live {
-		want := min(max(cutGain*math.Log(h*normal/durations[i]), -trimLimit), 0)
-		time := releaseTime
-		if want < m.conns.cut {
-			time = cutTime
+		want := min(max(gain*math.Log(h*normal/durations[i]), -trimLimit), 0)
+		m.conns.move(want, dt, release)
+		forget := forgetTime
+		if durations[i] < normal {
+			forget = forgetFast
 		}
-		m.conns.cut += (1 - math.Exp(-dt/time)) * (want - m.conns.cut)
-		m.trim += k * dt * m.conns.cut
+		m.conns.learn(learn, forget, dt)
 	}
-	s.centre()
 }
 
-// hasCPU reports whether the trims also follow CPU use.
+func (g *conns) move(want, dt, release float64) {
+	if want < g.cut {
+		release = cutTime
+	}
+	g.cut = sensible(g.cut + (1-math.Exp(-dt/release))*(want-g.cut))
+}
+
+// learn is for where CPU use is not known: trims follow the cuts otherwise.
+func (g *conns) learn(gain, forget, dt float64) {
+	g.learned = sensible(within(g.learned+dt*(gain*g.cut-g.learned/forget), -trimLimit, 0))
+}
+
+// sensible ends what goes on for ever.
+func sensible(logarithm float64) float64 {
+	if logarithm > -1e-3 {
+		return 0
+	}
+	return logarithm
+}
+
+// factor is what remains of a share.
+func (g *conns) factor() float64 { return math.Exp(max(g.cut+g.learned, -trimLimit)) }
+
+// hasCPU reports whether trims can be had.
 func (s *service) hasCPU() bool {
 	known := 0
 	for _, m := range s.live {
@@ -218,12 +244,10 @@ func (s *service) hasCPU() bool {
 	return 2*known >= len(s.live)
 }
 
-// release lets the cuts go.
+// release lets the cuts go, and in time what was learned.
 func (s *service) release(dt float64) {
 	for _, m := range s.members {
-		m.conns.cut *= math.Exp(-dt / releaseTime)
-		if m.conns.cut > -1e-3 {
-			m.conns.cut = 0
-		}
+		m.conns.move(0, dt, releaseTime)
+		m.conns.learn(0, forgetTime, dt)
 	}
 }

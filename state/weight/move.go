@@ -43,13 +43,16 @@ func (s *service) move(e *Engine, now time.Time) bool {
 	s.bound(target, e.config)
 	p := s.shares(slowOf)
 	d := distance(p, target)
-	if d == 0 || d < e.config.Hysteresis && !s.held.step {
+	if d < noDifference || d < e.config.Hysteresis && !s.held.step {
 		s.held.hysteresis = d >= noDistance
 		return false
 	}
 	limit := e.config.StepLimit * dt.Seconds() / slowTick.Seconds()
 	s.held.hysteresis, s.held.step = false, d > limit
-	toward(p, target, limit)
+	part := toward(p, target, limit)
+	for _, m := range s.live {
+		m.followed += part * (math.Log(m.latencyFactor()) - m.followed)
+	}
 	s.setSlow(p)
 	return true
 }
@@ -130,15 +133,17 @@ func (s *service) latencyFactors(latency []float64, c Config) []float64 {
 
 // apply makes the shares that are in use of the slow ones and the cuts, and
 // reports whether they changed. must is whether they follow in any case; else
-// only a difference that is worth a rule does it.
+// only a difference that is worth a rule does it, or the end of all cuts.
 func (s *service) apply(c Config, must bool) bool {
 	if len(s.live) == 0 {
 		return false
 	}
-	p := s.shares(func(m *member) float64 { return m.slow * math.Exp(m.conns.cut) })
+	p := s.shares(func(m *member) float64 { return m.slow * m.conns.factor() })
 	s.bound(p, c)
+	s.restock(p, c)
 	d := distance(p, s.shares(factorOf))
-	if d == 0 || !must && d < c.Hysteresis {
+	quiet := !s.isCut() && s.life() == 0
+	if d < noDifference || !must && !quiet && d < c.Hysteresis {
 		return false
 	}
 	s.setFactor(p)

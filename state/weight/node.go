@@ -68,10 +68,9 @@ func isFresh(measured, now time.Time, expiry time.Duration) bool {
 	return age <= expiry && age >= -maxClockSkew
 }
 
-// cpu smooths the CPU use of a node.
+// cpu is the CPU use of a node.
 type cpu struct {
-	busy    float64 // smoothed, 0 to 1
-	last    float64 // the newest sample
+	ratio   float64 // of the newest sample
 	sampled time.Time
 	samples int
 	spacing float64 // seconds from one sample to the next, smoothed
@@ -82,59 +81,24 @@ type cpu struct {
 // observe takes in a sample; nil is none. Only one with another time is new: a
 // poll that finds the same again has learnt nothing.
 func (c *cpu) observe(m *state.CPU, now time.Time) {
-	c.fresh = false
-	if m == nil || !isFresh(m.Measured, now, cpuExpiry) {
+	if c.fresh = false; m == nil || !isFresh(m.Measured, now, cpuExpiry) {
 		return
 	}
-	x := m.Ratio
-	switch since := m.Measured.Sub(c.sampled); {
-	case c.samples == 0 || since.Abs() > cpuExpiry:
-		*c = cpu{busy: x, sampled: m.Measured, samples: 1}
-	case since != 0:
-		c.sampled = m.Measured
+	switch since := m.Measured.Sub(c.sampled).Abs(); {
+	case c.samples == 0 || since > cpuExpiry:
+		*c = cpu{samples: 1}
+	case since > 0:
 		c.samples++
-		c.smooth(x, since.Abs().Seconds(), paceOf(m.Source == sourcePeer))
+		if c.spacing == 0 {
+			c.spacing = since.Seconds()
+		}
+		c.spacing += 0.3 * (since.Seconds() - c.spacing)
 	}
-	c.last, c.peer, c.fresh = x, m.Source == sourcePeer, true
+	c.ratio, c.sampled, c.peer, c.fresh = m.Ratio, m.Measured, m.Source == sourcePeer, true
 }
 
-func (c *cpu) smooth(x, since float64, p pace) {
-	c.busy += (1 - math.Exp(-since/p.smoothing.Seconds())) * (x - c.busy)
-	if c.spacing == 0 {
-		c.spacing = since
-	}
-	c.spacing += 0.3 * (since - c.spacing)
-}
-
-// isUsable reports whether the node may be judged by its CPU.
+// isUsable reports whether the node may be judged by its CPU use.
 func (c *cpu) isUsable() bool { return c.fresh && c.samples >= matureSamples }
-
-// pace is how fast a trim may follow CPU use.
-type pace struct {
-	smoothing time.Duration
-	tick      time.Duration // of the slow loop
-	gain      float64       // of the trim, for each second and unit of logarithm
-	overload  float64       // of the trim of a node that is saturated, for each second
-}
-
-func paceOf(peer bool) pace {
-	if peer {
-		return pace{smoothing: 5 * time.Second, tick: peerTick, gain: 0.03, overload: 0.03}
-	}
-	return pace{smoothing: 15 * time.Second, tick: slowTick, gain: 0.015, overload: 0.01}
-}
-
-// gain is how far the trim goes for each second and unit of logarithm. The older
-// samples are when they come, the slower they must be followed: the product of
-// the gain and the whole delay stays below 0.8, and a simulation with 2.5 swung.
-func (c *cpu) gain() float64 {
-	p := paceOf(c.peer)
-	delay := 2*c.spacing + p.smoothing.Seconds() + p.tick.Seconds()
-	return min(p.gain, stableProduct/delay)
-}
-
-// overload is the same for what a saturated node loses.
-func (c *cpu) overload() float64 { return paceOf(c.peer).overload }
 
 // observe takes in what was measured, and decides which nodes are out.
 func (e *Engine) observe(nodes []state.Node, now time.Time) {

@@ -303,7 +303,7 @@ func TestBelowTheKnee(t *testing.T) {
 				busy[i] = rapid.Float64Range(0, 0.5).Draw(t, "busy")
 			}
 			if p := s.run(st, latency, busy, 10); p != first {
-				t.Fatalf("got %+v, want the same pointer as before %+v", p, first)
+				t.Fatalf("a new pointer: shares %v, before %v", sharesOf(p), sharesOf(first))
 			}
 		}
 	})

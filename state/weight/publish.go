@@ -59,7 +59,7 @@ func (s *service) retarget(c Config) {
 	if len(s.live) == 0 {
 		return
 	}
-	target := s.shares(func(m *member) float64 { return m.latencyFactor() * math.Exp(m.trim+m.conns.cut) })
+	target := s.shares(func(m *member) float64 { return m.latencyFactor() * math.Exp(m.trim) * m.conns.factor() })
 	s.bound(target, c)
 	for i, m := range s.live {
 		m.target = target[i]
@@ -89,8 +89,8 @@ func (s *service) factors() []state.Factor {
 		if usesLoad(s.policy) {
 			f.Trim = figure(math.Exp(m.trim))
 		}
-		if s.guard.ticks > 0 || m.conns.cut < 0 {
-			f.Guard = figure(math.Exp(m.conns.cut))
+		if s.guard.ticks > 0 || m.conns.factor() < 1 {
+			f.Guard = figure(m.conns.factor())
 		}
 	}
 	return factors

@@ -34,9 +34,10 @@ func (s *service) takeFactors(p *state.ServicePort) {
 			}
 			if f.Latency != nil {
 				m.latency = within(*f.Latency, 0, 1)
+				m.followed = math.Log(m.latencyFactor())
 			}
 			m.trim = logOf(f.Trim, trimLimit)
-			m.conns.cut = logOf(f.Guard, 0)
+			m.conns.learned = logOf(f.Guard, 0)
 		}
 	}
 	s.centre()
@@ -60,7 +61,7 @@ func (s *service) takeShares(p *state.ServicePort) {
 	}
 	for _, m := range s.live {
 		m.factor = share[m] / m.base
-		m.slow = m.factor / math.Exp(m.conns.cut)
+		m.slow = m.factor / m.conns.factor()
 	}
 	for _, m := range s.members {
 		if m.base == 0 {

@@ -48,9 +48,11 @@ type member struct {
 	slow, factor float64
 	target       float64   // the share that nothing would hold back
 	latency      float64   // the factor; 0 while there is none
+	followed     float64   // its logarithm, as far as the slow shares have followed it
 	trim         float64   // a logarithm
 	stepped      time.Time // of the CPU sample that the trim saw last
 	conns        conns
+	past         past // of what the shares were worth, see note
 	seen         time.Time
 }
 
@@ -240,10 +242,10 @@ func (s *service) hasElder(slowStart time.Duration, now time.Time) bool {
 
 // settle gives members that are new the median of the others' factors.
 func (s *service) settle() {
-	var slow, factor []float64
+	var slow, factor, followed []float64
 	for _, m := range s.live {
 		if m.factor > 0 {
-			slow, factor = append(slow, m.slow), append(factor, m.factor)
+			slow, factor, followed = append(slow, m.slow), append(factor, m.factor), append(followed, m.followed)
 		}
 	}
 	for _, m := range s.live {
@@ -252,7 +254,7 @@ func (s *service) settle() {
 		case len(factor) == 0:
 			m.slow, m.factor = 1, 1
 		default:
-			m.slow, m.factor = median(slow), median(factor)
+			m.slow, m.factor, m.followed = median(slow), median(factor), median(followed)
 		}
 	}
 }

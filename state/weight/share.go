@@ -39,15 +39,17 @@ func distance(p, q []float64) float64 {
 	return d / 2
 }
 
-// toward goes from p to target, but no further than limit.
-func toward(p, target []float64, limit float64) {
-	part := 1.0
+// toward goes from p to target, but no further than limit, and returns which part
+// of the way that was.
+func toward(p, target []float64, limit float64) (part float64) {
+	part = 1
 	if d := distance(p, target); d > limit {
 		part = limit / d
 	}
 	for i := range p {
 		p[i] += part * (target[i] - p[i])
 	}
+	return part
 }
 
 // bound brings shares between floor and ceiling times the base shares and keeps

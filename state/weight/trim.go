@@ -5,25 +5,32 @@ import (
 	"time"
 )
 
-// stepTrims moves the trims by the CPU use of the nodes: e is how much less
-// pressed a node is than the mean, on a logarithmic scale, and the trim its
-// integral with a slow leak. A node at 100 % has lost its scale, so it loses a
-// fixed amount besides, as long as another one has room.
+// stepTrims moves the trims by the CPU use of the nodes, where one is above the
+// knee. Each new sample is an estimate of the trim that would make the node as
+// busy as the others: what its shares were worth while the sample was taken, and
+// how much less busy than the mean it was, both on a logarithmic scale. The trim
+// goes some of the way there.
 //
-// Only new samples count: to step twice on the same one would steer in the
-// direction in which the traffic went already. Where fewer than half of the nodes
-// have usable samples nobody is judged.
+// To start from the shares of then, and not from those of now, is what makes old
+// samples harmless. A plain integral of the difference goes on correcting for as
+// long as the samples are late, and then the other way: in the simulation, nodes
+// at 85 % swung, and one that had lost capacity and worked off its queue was
+// starved.
+//
+// What a cut took off while a node was busy is in those shares too. So a cut
+// that was right becomes a trim, and one that no CPU use speaks for is let go.
+//
+// Where fewer than half of the nodes have usable samples nobody is judged.
 func (s *service) stepTrims(knee float64, dt time.Duration) {
 	busy := s.busy()
 	s.hold(busy)
-	mean, judged := meanLog(busy, knee)
-	hasRoom := least(busy) < relaxed
-	for _, m := range s.live {
-		if !judged || !m.hasCPU() {
+	mean, judged := meanPressure(busy, knee)
+	for i, m := range s.live {
+		if !judged || !isKnown(busy[i]) {
 			m.trim *= 1 - leak*min(dt, maxInterval).Seconds()
 			continue
 		}
-		m.stepTrim(mean-math.Log(max(m.node.cpu.busy, knee)), hasRoom)
+		m.stepTrim(mean-pressure(busy[i], knee), s.life())
 	}
 	s.centre()
 }
@@ -33,40 +40,52 @@ func (s *service) busy() []float64 {
 	busy := make([]float64, len(s.live))
 	for i, m := range s.live {
 		if busy[i] = unknown; m.hasCPU() {
-			busy[i] = m.node.cpu.busy
+			busy[i] = m.node.cpu.ratio
 		}
 		s.held.blackout = s.held.blackout || m.node != nil && m.node.cpu.fresh && !m.hasCPU()
 	}
 	return busy
 }
 
-// meanLog is the mean of the logarithms of what is known, each at least the
-// knee's. It is no judgement where fewer than half are known.
-func meanLog(busy []float64, knee float64) (mean float64, judged bool) {
-	known := 0
+func (m *member) hasCPU() bool { return m.node != nil && m.node.cpu.isUsable() }
+
+// meanPressure is the mean of what is known. It is no judgement where fewer than
+// half are known, or none is above the knee.
+func meanPressure(busy []float64, knee float64) (mean float64, judged bool) {
+	known, hot := 0, false
 	for _, b := range busy {
 		if isKnown(b) {
 			known++
-			mean += math.Log(max(b, knee))
+			mean += pressure(b, knee)
+			hot = hot || b > knee
 		}
 	}
-	return mean / float64(max(1, known)), known > 0 && 2*known >= len(busy)
+	return mean / float64(max(1, known)), hot && 2*known >= len(busy)
 }
 
-func (m *member) stepTrim(e float64, hasRoom bool) {
+// pressure is the logarithm of the CPU use, as far as it is above the knee. Near
+// 1, where it cannot say any more how much too much it is, it counts for more.
+func pressure(busy, knee float64) float64 {
+	return math.Log(max(busy, knee) + 2*max(0, busy-0.9))
+}
+
+// stepTrim takes in the newest sample, if the trim has not seen it: to step twice
+// on the same one would take the way twice. life is how long connections last:
+// what is busy now are those of all that time.
+func (m *member) stepTrim(e, life float64) {
 	c := &m.node.cpu
-	d := 0.0
-	if !m.stepped.IsZero() {
-		d = min(max(0, c.sampled.Sub(m.stepped)), maxInterval).Seconds()
-	}
+	d := min(max(0, c.sampled.Sub(m.stepped)), maxInterval).Seconds()
+	first := m.stepped.IsZero()
 	m.stepped = c.sampled
-	m.trim = (1-leak*d)*m.trim + c.gain()*d*e
-	if c.last >= saturated && hasRoom {
-		m.trim -= c.overload() * d
+	if first || d == 0 {
+		return
 	}
+	then := m.past.mean(c.sampled.Add(-seconds(c.spacing+2*life)), c.sampled)
+	m.trim += (1 - math.Exp(-d/trimTime.Seconds())) * (then + e - m.trim)
+	m.trim *= 1 - sampleLeak
 }
 
-func (m *member) hasCPU() bool { return m.node != nil && m.node.cpu.isUsable() }
+func seconds(v float64) time.Duration { return time.Duration(v * float64(time.Second)) }
 
 // centre keeps the mean of the trims at 0 and each within its limits.
 func (s *service) centre() {
@@ -75,6 +94,20 @@ func (s *service) centre() {
 		sum += m.trim
 	}
 	for _, m := range s.live {
-		m.trim = min(max(m.trim-sum/float64(len(s.live)), -trimLimit), trimLimit)
+		m.trim = within(m.trim-sum/float64(len(s.live)), -trimLimit, trimLimit)
+	}
+}
+
+// note keeps what the shares are worth: the logarithm of the factors that are in
+// use, without what the latency made of them, against their mean.
+func (s *service) note(now time.Time) {
+	worth := make([]float64, len(s.live))
+	sum := 0.0
+	for i, m := range s.live {
+		worth[i] = math.Log(m.factor) - m.followed
+		sum += worth[i]
+	}
+	for i, m := range s.live {
+		m.past.note(now, worth[i]-sum/float64(len(s.live)))
 	}
 }

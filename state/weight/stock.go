@@ -1,0 +1,67 @@
+package weight
+
+import "math"
+
+// This file is about connections that are kept open. What a node has to do is then
+// what the connections want that it has, and a share decides only where new ones
+// go: after a change it would take as long as connections last until the load
+// follows. So new connections go the other way for a while, as far as the stock is
+// from where the shares want it. That also holds where a node's connections live
+// longer because it is slow, and pile up there.
+
+const (
+	keptLife     = 3.0  // seconds, from which on connections count as kept
+	leastStock   = 20.0 // open connections, below which the stock is left to chance
+	lifeWindow   = 30.0 // seconds
+	restockTime  = 5.0  // in which the stock should be right
+	restockLimit = 3.0
+	chance       = 2.5 // standard deviations that are put down to it
+)
+
+func (s *service) countStock(dt float64) {
+	open, opened := 0.0, 0.0
+	for _, m := range s.live {
+		open += float64(m.conns.count.Open)
+		opened += m.conns.fresh
+	}
+	a := 1 - math.Exp(-dt/lifeWindow)
+	if s.guard.ticks <= firstTicks {
+		a = 0.5
+	}
+	s.guard.open += a * (open - s.guard.open)
+	s.guard.opened += a * (opened/dt - s.guard.opened)
+}
+
+// life is how long connections last, in seconds; 0 where they are not kept. It is
+// Little's law: how many there are is how many come times how long they stay.
+func (s *service) life() float64 {
+	if s.guard.ticks <= 2*firstTicks || s.guard.open < leastStock || s.guard.opened <= 0 {
+		return 0
+	}
+	if life := s.guard.open / s.guard.opened; life >= keptLife {
+		return life
+	}
+	return 0
+}
+
+// restock turns shares of all connections into shares of the new ones.
+func (s *service) restock(p []float64, c Config) {
+	life := s.life()
+	open := 0.0
+	for _, m := range s.live {
+		open += float64(m.conns.count.Open)
+	}
+	if life == 0 || open == 0 {
+		return
+	}
+	gain := min(life/restockTime, restockLimit)
+	for i, m := range s.live {
+		missing := p[i] - float64(m.conns.count.Open)/open
+		noise := chance * math.Sqrt(p[i]*(1-p[i])/open)
+		if over := math.Abs(missing) - noise; over > 0 {
+			p[i] = max(0, p[i]+gain*math.Copysign(over, missing))
+		}
+	}
+	normalise(p)
+	s.bound(p, c)
+}
