@@ -232,15 +232,6 @@ func objects(t *testing.T, stream string) map[string]any {
 	return all
 }
 
-func mustAbs(t *testing.T, path string) string {
-	t.Helper()
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return abs
-}
-
 // capNetAdmin is the only capability that weft may have, as a mask
 // (capabilities(7), linux/capability.h).
 const capNetAdmin = "0000000000001000"

@@ -14,7 +14,6 @@ type agent struct {
 	shares   []float64 // by node
 	writes   int
 	latency  []probe.Estimate
-	http     bool
 	peers    []sample // of the last round of probes
 	polled   []sample // of the last poll of Prometheus
 	rounds   int

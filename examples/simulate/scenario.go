@@ -68,8 +68,6 @@ func (s *scenario) share(node int) float64 { return float64(s.nodes[node].pods) 
 
 func lan(int, int) float64 { return 0.001 }
 
-func one(int, float64) float64 { return 1 }
-
 func even(n int) []float64 {
 	e := make([]float64, n)
 	for i := range e {
