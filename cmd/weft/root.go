@@ -74,7 +74,7 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(
 		p.renderCommand(), p.applyCommand(), p.diffCommand(), p.watchCommand(), p.runCommand(), p.cleanupCommand(),
 		p.statusCommand(), p.verifyCommand(), p.explainCommand(), p.checkCommand(), p.historyCommand(), p.rollbackCommand(), p.confirmCommand(),
-		p.templatesCommand(), p.stateCommand(), p.configCommand(), p.manifestCommand(), p.versionCommand(),
+		p.templatesCommand(), p.stateCommand(), p.configCommand(), p.manifestCommand(), p.versionCommand(), p.manCommand(root),
 	)
 	return root
 }
