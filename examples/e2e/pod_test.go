@@ -95,36 +95,6 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// TestComponentIsTheShippedSet keeps the component's templates from growing old.
-func TestComponentIsTheShippedSet(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "cascade")
-	if out, err := exec.Command(buildWeft(t), "templates", "init", dir, "--from", "cascade").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	want, got := readFolder(t, dir), readFolder(t, filepath.Join(manifests, "components/templates"))
-	delete(got, "kustomization.yaml")
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("templates (-weft templates init +examples/kubernetes/components/templates):\n%s", diff)
-	}
-}
-
-func readFolder(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]string{}
-	for _, e := range entries {
-		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[e.Name()] = string(text)
-	}
-	return files
-}
-
 // TestOwnTemplates edits templates in their ConfigMap, for better and for worse,
 // under a weft that has NET_ADMIN alone.
 func TestOwnTemplates(t *testing.T) {
@@ -152,7 +122,7 @@ func TestOwnTemplates(t *testing.T) {
 		out, err := b.Node().Run("nft", "list", "table", "ip", "weft")
 		return err == nil && strings.Contains(string(out), text)
 	}
-	edit("comment .Percent", `comment "first"`)
+	edit("dnat to {{ .AddrPort }} comment {{ .Comment }}", `dnat to {{ .AddrPort }} comment "first"`)
 	publish()
 	b.start()
 	b.eventually("the set of the ConfigMap is in the kernel", func() bool { return holds(`comment "first"`) })
