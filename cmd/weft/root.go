@@ -61,6 +61,7 @@ func (p *program) root() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.SetUsageTemplate(brief)
 	p.flags = root.PersistentFlags()
 	p.flags.StringVar(&p.configFile, "config", "", "configuration file ($WEFT_CONFIG)")
 	for _, k := range config.Keys() {
@@ -74,7 +75,7 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(
 		p.renderCommand(), p.applyCommand(), p.diffCommand(), p.watchCommand(), p.runCommand(), p.cleanupCommand(),
 		p.statusCommand(), p.verifyCommand(), p.explainCommand(), p.checkCommand(), p.historyCommand(), p.rollbackCommand(), p.confirmCommand(),
-		p.templatesCommand(), p.stateCommand(), p.configCommand(), p.manifestCommand(), p.versionCommand(), p.manCommand(root),
+		p.templatesCommand(), p.stateCommand(), p.configCommand(), p.manifestCommand(), p.optionsCommand(), p.versionCommand(), p.manCommand(root),
 	)
 	return root
 }
