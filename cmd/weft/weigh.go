@@ -41,7 +41,7 @@ func (w *weigher) connections() *weight.Connections {
 	for port, by := range counts.By {
 		endpoints := make(map[netip.AddrPort]weight.Count, len(by))
 		for e, n := range by {
-			endpoints[e] = weight.Count{Young: n.Young, Opened: n.Followed, Failed: n.Failed, Seconds: n.Seconds}
+			endpoints[e] = weight.Count{Young: n.Young, Open: n.Open, Opened: n.Followed, Failed: n.Failed, Seconds: n.Seconds}
 		}
 		c.Counts[weight.NodePort{Protocol: state.TCP, Port: uint16(port)}] = endpoints
 	}

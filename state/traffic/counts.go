@@ -17,8 +17,8 @@ type Counts struct {
 	By map[NodePort]map[netip.AddrPort]Count
 }
 
-// Count are the connections to one endpoint through one NodePort. All but Young
-// only grow, from when the endpoint is known to weft.
+// Count are the connections to one endpoint through one NodePort. All but Young and
+// Open only grow, from when the endpoint is known to weft.
 type Count struct {
 	// Opened are all that were opened.
 	Opened uint64
@@ -29,8 +29,9 @@ type Count struct {
 	// Failed were refused, or not accepted within 3.5 s.
 	Failed uint64
 	// Young are open now and not yet [Youth] old. One that either side has closed
-	// is not open.
-	Young int
+	// is not open. Open are those of any age; where very many are kept open, as
+	// many of them as are followed.
+	Young, Open int
 	// Seconds is how long they were open while they were young, all together. Of
 	// each it is known within a third or so.
 	Seconds float64

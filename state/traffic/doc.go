@@ -17,7 +17,9 @@
 // write a message. What becomes of it is looked up for a sample: at most 200 new
 // connections a second of each NodePort, 5 ms after they began and then each time
 // that their age has doubled, or half a second has passed, until they are closed, ten
-// seconds old, or not accepted after three and a half. So each lasted as long as the
+// seconds old, or not accepted after three and a half. Those that grow older are kept
+// open, of which only the number matters: 5,000 of them, chosen by chance where there
+// are more, are looked at every few seconds. So each lasted as long as the
 // ages say between which it was closed, within a third, whether it took ten
 // milliseconds or ten seconds. TCP alone is looked at: a UDP flow ends when nobody
 // speaks any more, which tells nothing.

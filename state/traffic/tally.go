@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"container/heap"
+	"math/rand/v2"
 	"net/netip"
 	"time"
 )
@@ -21,6 +22,7 @@ type tally struct {
 	budgets   map[NodePort]*budget
 	all       *budget
 	following lives
+	kept      []*life // those of them that are not young any more
 }
 
 // account is what was counted for a place.
@@ -38,6 +40,7 @@ type life struct {
 	seen, due float64
 	accepted  bool
 	forgotten bool
+	place     int // among the kept ones, from 1; 0 while it is young
 }
 
 func newTally() *tally {
@@ -70,13 +73,14 @@ func (t *tally) open(o opening, now float64) bool {
 		return false
 	}
 	a.Opened++
-	if len(t.following) >= atOnce || !a.budget.has(now) || !t.all.has(now) {
+	if len(t.following)-len(t.kept) >= atOnce || !a.budget.has(now) || !t.all.has(now) {
 		return false
 	}
 	a.budget.left--
 	t.all.left--
 	a.Followed++
 	a.Young++
+	a.Open++
 	o.entry.tuple = append([]byte(nil), o.entry.tuple...)
 	heap.Push(&t.following, &life{account: a, entry: o.entry, began: now, due: now + firstLook.Seconds()})
 	return true
@@ -111,15 +115,39 @@ func (t *tally) saw(l *life, s sight, now float64) {
 	case !l.accepted && age >= patience.Seconds():
 		l.lasted(age)
 		l.account.Failed++
-		l.account.Young--
-	case age >= Youth.Seconds():
-		l.lasted(Youth.Seconds())
-		l.account.Young--
+		t.leave(l)
 	default:
-		l.lasted(age)
+		if l.lasted(age); age >= Youth.Seconds() && l.place == 0 {
+			t.keep(l)
+		}
 		l.due = now + wait(age)
 		heap.Push(&t.following, l)
 	}
+}
+
+// keep ends the youth of a connection. Where there is no room for more, one that
+// was chosen by chance is forgotten for it, so that those that are left are still
+// spread over the endpoints as all are.
+func (t *tally) keep(l *life) {
+	l.account.Young--
+	if len(t.kept) >= keptAtOnce {
+		t.lost(t.kept[rand.IntN(len(t.kept))])
+	}
+	t.kept = append(t.kept, l)
+	l.place = len(t.kept)
+}
+
+// leave ends the count of a connection as an open one.
+func (t *tally) leave(l *life) {
+	l.account.Open--
+	if l.place == 0 {
+		l.account.Young--
+		return
+	}
+	last := t.kept[len(t.kept)-1]
+	t.kept[l.place-1], last.place = last, l.place
+	t.kept[len(t.kept)-1] = nil
+	t.kept, l.place = t.kept[:len(t.kept)-1], 0
 }
 
 // over ends a connection that was found to be closed at an age. When it was is not
@@ -127,14 +155,15 @@ func (t *tally) saw(l *life, s sight, now float64) {
 // accepted has failed: its entry goes at once when the endpoint refuses it.
 func (t *tally) over(l *life, age float64) {
 	l.lasted((l.seen + age) / 2)
-	l.account.Young--
+	t.leave(l)
 	if !l.accepted {
 		l.account.Failed++
 	}
 }
 
-// lasted counts the time of a connection up to an age.
+// lasted counts the time of a connection up to an age, as long as it is young.
 func (l *life) lasted(age float64) {
+	age = min(age, Youth.Seconds())
 	l.account.Seconds += max(0, age-l.seen)
 	l.seen = max(l.seen, age)
 }
@@ -143,7 +172,7 @@ func (l *life) lasted(age float64) {
 func (t *tally) lost(l *life) {
 	if !l.forgotten {
 		l.forgotten = true
-		l.account.Young--
+		t.leave(l)
 	}
 }
 
@@ -182,17 +211,26 @@ const (
 	// which the age doubles from one look to the next, up to steps of lastLook.
 	firstLook = 5 * time.Millisecond
 	lastLook  = 500 * time.Millisecond
+	keptLook  = 10 * time.Second
 )
 
-// wait is how long to wait after a look at an age.
-func wait(age float64) float64 { return min(max(age, firstLook.Seconds()), lastLook.Seconds()) }
+// wait is how long to wait after a look at an age. Of those that are kept open only
+// their number matters, so they are looked at more rarely.
+func wait(age float64) float64 {
+	if age >= Youth.Seconds() {
+		return min(age/4, keptLook.Seconds())
+	}
+	return min(max(age, firstLook.Seconds()), lastLook.Seconds())
+}
 
 // What is followed at most: so many new connections a second of each NodePort, so
-// that a busy one takes little from the others, and of all; and so many at once.
+// that a busy one takes little from the others, and of all; and so many at once,
+// young and kept open.
 const (
-	perPort = 200
-	inAll   = 1000
-	atOnce  = 10000
+	perPort    = 200
+	inAll      = 1000
+	atOnce     = 10000
+	keptAtOnce = 5000
 )
 
 // budget is how many may be followed: it fills up by so many a second, to no more

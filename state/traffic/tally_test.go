@@ -66,14 +66,15 @@ func TestTally(t *testing.T) {
 		after float64
 		want  Count
 	}{
-		{"just opened", lasting(1), 0.001, Count{Opened: 1, Followed: 1, Young: 1}},
+		{"just opened", lasting(1), 0.001, Count{Opened: 1, Followed: 1, Young: 1, Open: 1}},
 		{"shorter than the first look", lasting(0.001), 1, Count{Opened: 1, Followed: 1, Seconds: 0.0025}},
 		{"between two looks", lasting(0.1), 1, Count{Opened: 1, Followed: 1, Seconds: 0.12}},
-		{"still open", lasting(9), 5, Count{Opened: 1, Followed: 1, Young: 1, Seconds: 4.64}},
+		{"still open", lasting(9), 5, Count{Opened: 1, Followed: 1, Young: 1, Open: 1, Seconds: 4.64}},
 		{"it ends after long", lasting(9), 12, Count{Opened: 1, Followed: 1, Seconds: 8.89}},
-		{"kept open", lasting(3600), 20, Count{Opened: 1, Followed: 1, Seconds: 10}},
+		{"kept open", lasting(3600), 60, Count{Opened: 1, Followed: 1, Open: 1, Seconds: 10}},
+		{"kept open for a while", lasting(30), 45, Count{Opened: 1, Followed: 1, Seconds: 10}},
 		{"refused", refused, 1, Count{Opened: 1, Followed: 1, Failed: 1, Seconds: 0.0025}},
-		{"swallowed, not yet given up", swallowed, 3, Count{Opened: 1, Followed: 1, Young: 1, Seconds: 2.64}},
+		{"swallowed, not yet given up", swallowed, 3, Count{Opened: 1, Followed: 1, Young: 1, Open: 1, Seconds: 2.64}},
 		{"swallowed", swallowed, 5, Count{Opened: 1, Followed: 1, Failed: 1, Seconds: 3.64}},
 		{"accepted late, but in time", fate{3.2, 4}, 5, Count{Opened: 1, Followed: 1, Seconds: 3.89}},
 		{"broken off before it was accepted", fate{math.Inf(1), 0.5}, 1, Count{Opened: 1, Followed: 1, Failed: 1, Seconds: 0.48}},
@@ -156,6 +157,37 @@ func TestAtOnce(t *testing.T) {
 	}
 }
 
+// Connections that are kept open take no room from new ones, and those of them that
+// are followed are spread as all are.
+func TestKept(t *testing.T) {
+	tally, k := newTestTally(), table{}
+	n := 4 * keptAtOnce
+	for i := range n {
+		at, from := float64(i)/190, endpointA
+		if i%4 == 0 {
+			from = endpointB
+		}
+		k[uint64(i)] = lasting(3600)
+		tally.open(begins("10.0.0.1:30000", from, uint64(i)), at)
+		k.run(tally, at)
+	}
+	k.run(tally, float64(n)/190+60)
+	a, b := tally.counts()[30000][endpointA], tally.counts()[30000][endpointB]
+	if a.Followed+b.Followed != uint64(n) || a.Open+b.Open != keptAtOnce || len(tally.following) != keptAtOnce {
+		t.Errorf("%d followed of %d, %d are open, want %d; %d to look at", a.Followed+b.Followed, n, a.Open+b.Open, keptAtOnce, len(tally.following))
+	}
+	if part := float64(b.Open) / keptAtOnce; part < 0.22 || part > 0.28 {
+		t.Errorf("%v of them are of the endpoint that has a quarter of all", part)
+	}
+	for i := range k {
+		k[i] = lasting(0)
+	}
+	k.run(tally, 1e6)
+	if a, b := tally.counts()[30000][endpointA], tally.counts()[30000][endpointB]; a.Open+a.Young+b.Open+b.Young != 0 || len(tally.kept) != 0 {
+		t.Errorf("in the end %+v and %+v, %d kept", a, b, len(tally.kept))
+	}
+}
+
 // What was counted stays while a place does, and nothing else does.
 func TestWatch(t *testing.T) {
 	tally, k := newTestTally(), table{1: lasting(3600), 2: lasting(3600)}
@@ -164,7 +196,7 @@ func TestWatch(t *testing.T) {
 	addresses := map[netip.Addr]bool{nodeAddr: true}
 	tally.watch(addresses, map[place]bool{{30000, endpointA}: true})
 	k.run(tally, 1)
-	want := map[NodePort]map[netip.AddrPort]Count{30000: {endpointA: {Opened: 1, Followed: 1, Young: 1, Seconds: 0.64}}}
+	want := map[NodePort]map[netip.AddrPort]Count{30000: {endpointA: {Opened: 1, Followed: 1, Young: 1, Open: 1, Seconds: 0.64}}}
 	got := tally.counts()
 	same := cmp.Options{cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-9 }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })}
 	if diff := cmp.Diff(fmt.Sprint(want), fmt.Sprint(got)); diff != "" && !cmp.Equal(want, got, same) {
@@ -186,7 +218,7 @@ func TestForget(t *testing.T) {
 	tally.forget()
 	tally.lost(due[0])
 	c := tally.counts()[30000][endpointA]
-	if c.Young != 0 || c.Opened != 2 || len(tally.following) != 0 {
+	if c.Young != 0 || c.Open != 0 || c.Opened != 2 || len(tally.following) != 0 {
 		t.Errorf("counts are %+v with %d followed", c, len(tally.following))
 	}
 	tally.saw(due[0], sight{id: due[0].entry.id, open: true, accepted: true}, 1)
@@ -224,14 +256,14 @@ func TestTallyAddsUp(t *testing.T) {
 			tally.open(begins("10.0.0.1:30000", endpointA, uint64(i)), at)
 			k.run(tally, at)
 			now := tally.counts()[30000][endpointA]
-			if now.Opened < before.Opened || now.Followed < before.Followed || now.Failed < before.Failed || now.Seconds < before.Seconds || now.Young < 0 {
+			if now.Opened < before.Opened || now.Followed < before.Followed || now.Failed < before.Failed || now.Seconds < before.Seconds || now.Young < 0 || now.Open < now.Young {
 				t.Fatalf("counts went from %+v to %+v", before, now)
 			}
 			before = now
 		}
 		k.run(tally, at+30)
 		got := tally.counts()[30000][endpointA]
-		if got.Young != 0 || len(tally.following) != 0 || got.Failed != failed || got.Opened != uint64(n) || got.Followed != uint64(n) {
+		if got.Young != 0 || got.Open != 0 || len(tally.kept) != 0 || len(tally.following) != 0 || got.Failed != failed || got.Opened != uint64(n) || got.Followed != uint64(n) {
 			t.Fatalf("in the end counts are %+v, %d still followed; want %d failed of %d", got, len(tally.following), failed, n)
 		}
 		if slack := float64(n) * 0.005; got.Seconds < truth*2/3-slack || got.Seconds > truth*4/3+slack {
