@@ -174,6 +174,7 @@ func scenarios() []scenario {
 			s.speed = func(node int, t float64) float64 { return 1 - neighbours(node, t) }
 		}),
 		with("kept", "four unequal nodes, connections kept open, load 70 %", unequal, func(s *scenario) { kept(s); s.load = 0.7 }),
+		with("kept-F", "the same, load 20 %", unequal, func(s *scenario) { kept(s); s.load = 0.2 }),
 		with("kept-C", "C with connections kept open", loss, kept),
 	}
 }

@@ -140,3 +140,24 @@ func TestKeptConnections(t *testing.T) {
 	f.until(180)
 	p.wants("the stock is right again", 1/3., 1/3., 1/3.)
 }
+
+// What chance makes of the stock is evened out where a node is busy, and left alone
+// where none is: there it is worth no rule.
+func TestStockOfChance(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		busy   float64
+		evened bool
+	}{{"idle", .3, false}, {"busy", .9, true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := begin(t, weight.Default(), same(.001, 3), same(tt.busy, 3))
+			f := newFlow(p, 3, 20, true)
+			f.until(60)
+			f.lasts[0] = 24 // a standard deviation more connections than the others
+			f.until(75)
+			if s := f.share(0); (s < .3) != tt.evened {
+				t.Errorf("the node with more connections has the share %v of new ones", s)
+			}
+		})
+	}
+}

@@ -15,7 +15,12 @@ const (
 	lifeWindow   = 30.0 // seconds
 	restockTime  = 5.0  // in which the stock should be right
 	restockLimit = 3.0
-	chance       = 2.5 // standard deviations that are put down to it
+	restockWorth = 0.1 // part of the new connections that is worth another rule
+	// calm is how many standard deviations of the stock are put down to chance
+	// while no node is above the knee; near hot none are, since a busy node feels
+	// them.
+	calm = 2.5
+	hot  = 0.9
 )
 
 func (s *service) countStock(dt float64) {
@@ -55,13 +60,38 @@ func (s *service) restock(p []float64, c Config) {
 		return
 	}
 	gain := min(life/restockTime, restockLimit)
+	deviations := s.chance(c.Knee)
 	for i, m := range s.live {
 		missing := p[i] - float64(m.conns.count.Open)/open
-		noise := chance * math.Sqrt(p[i]*(1-p[i])/open)
+		noise := deviations * math.Sqrt(p[i]*(1-p[i])/open)
 		if over := math.Abs(missing) - noise; over > 0 {
 			p[i] = max(0, p[i]+gain*math.Copysign(over, missing))
 		}
 	}
 	normalise(p)
 	s.bound(p, c)
+}
+
+// chance is how many standard deviations of the stock are left as they are. To even
+// them out takes a rule change every few seconds, which pays only where requests
+// wait for each other.
+func (s *service) chance(knee float64) float64 {
+	busiest := unknown
+	for _, m := range s.live {
+		if m.hasCPU() && !(m.node.cpu.ratio <= busiest) {
+			busiest = m.node.cpu.ratio
+		}
+	}
+	if !isKnown(busiest) {
+		return calm / 2
+	}
+	return calm * within((hot-busiest)/max(hot-knee, 0.01), 0, 1)
+}
+
+// worth is the part of the connections that must go elsewhere for another rule.
+func (s *service) worth(c Config) float64 {
+	if s.life() > 0 {
+		return max(c.Hysteresis, restockWorth)
+	}
+	return c.Hysteresis
 }
