@@ -147,6 +147,17 @@ func (v Vars) NodePortIPs() string { return v.text("nodePortIPs") }
 // Masquerade says what leaves with the node's own address: all, remote or none.
 func (v Vars) Masquerade() string { return v.text("masquerade") }
 
+// Modulus is the number of slots of a ServicePort; 0 chooses it by the shares.
+func (v Vars) Modulus() int {
+	switch n := v["modulus"].(type) {
+	case int:
+		return n
+	case float64: // of a history, which is JSON
+		return int(n)
+	}
+	return 0
+}
+
 // HashesAffinity says whether ServicePorts with ClientIP affinity are weft's.
 func (v Vars) HashesAffinity() bool { return v.text("affinity") == "hash" }
 

@@ -59,13 +59,14 @@ func ReadBack(ctx context.Context, table string) (*verify.Ruleset, error) {
 
 // Want is what the vars say about the rules.
 func Want(vars render.Vars) verify.Want {
+	want := verify.Want{Modulus: vars.Modulus()}
 	switch vars.Masquerade() {
 	case "remote":
-		return verify.Want{Masquerade: verify.MasqueradeRemote}
+		want.Masquerade = verify.MasqueradeRemote
 	case "none":
-		return verify.Want{Masquerade: verify.MasqueradeNone}
+		want.Masquerade = verify.MasqueradeNone
 	}
-	return verify.Want{Masquerade: verify.MasqueradeAll}
+	return want
 }
 
 func tables(name string) []verify.TableID {

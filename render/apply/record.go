@@ -38,12 +38,13 @@ func Record(desired *Desired, text []byte, err error) (e history.Entry, ok bool)
 	return e, true
 }
 
-// recordedVars are the vars that matter after rendering: all of them are text.
+// recordedVars are the vars that matter after rendering.
 func recordedVars(vars render.Vars) map[string]any {
 	kept := map[string]any{}
 	for _, name := range []string{"table", "nodePortIPs", "heartbeat", "masquerade"} {
 		kept[name] = vars[name]
 	}
+	kept["modulus"] = vars.Modulus()
 	return kept
 }
 

@@ -79,6 +79,8 @@ func (c *checker) passes(s Subject, q question, wanted []state.Endpoint) {
 			c.report.Unknown = append(c.report.Unknown, Doubt{s.at(l.trail), l.reason})
 		case l.kind != leafThrough:
 			c.differ(s.at(l.trail), "translated packets are dropped", "", "")
+		case l.source.done:
+			c.differ(s.at(l.trail), "the source of translated packets is replaced", "", "")
 		}
 	}
 }

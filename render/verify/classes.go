@@ -83,25 +83,13 @@ func (w *walker) cells() ([]cell, bool) {
 
 // atoms are the finest ranges of a variable that the leaves tell apart.
 func (w *walker) atoms(v int32) []domain {
-	atoms := []domain{w.vars[v].dom}
+	var domains []domain
 	for i := range w.leaves {
-		d := w.leaves[i].domain(v)
-		if d == nil {
-			continue
-		}
-		var next []domain
-		for _, a := range atoms {
-			for _, x := range []domain{a.intersect(d), a.subtract(d)} {
-				if !x.empty() {
-					next = append(next, x)
-				}
-			}
-		}
-		if atoms = next; len(atoms) > maxCells {
-			return atoms
+		if d := w.leaves[i].domain(v); d != nil {
+			domains = append(domains, d)
 		}
 	}
-	return atoms
+	return atomsOf(w.vars[v].dom, domains)
 }
 
 func (l *leaf) domain(v int32) domain { return narrowed(l.env, v) }
@@ -136,15 +124,30 @@ func (l *leaf) covers(c cell) bool {
 	return true
 }
 
+// covering are the leaves that are reached from a cell.
+func (w *walker) covering(c cell) []*leaf {
+	list := make([]*leaf, 0, len(w.leaves))
+	for i := range w.leaves {
+		if w.leaves[i].covers(c) {
+			list = append(list, &w.leaves[i])
+		}
+	}
+	return list
+}
+
 // ends sums the leaves of a cell by where they end.
 func (w *walker) ends(c cell) []End {
-	list := make([]End, 0, len(w.leaves))
-	for i := range w.leaves {
-		l := &w.leaves[i]
-		if !l.covers(c) {
-			continue
-		}
+	leaves := w.covering(c)
+	var matters map[int32]bool
+	if w.keepDraws {
+		matters = w.matters(leaves)
+	}
+	list := make([]End, 0, len(leaves))
+	for _, l := range leaves {
 		e := l.end()
+		if w.keepDraws {
+			e.Slots, e.Random = w.draws(l, matters)
+		}
 		k := slices.IndexFunc(list, func(o End) bool {
 			return o.To == e.To && o.Kind == e.Kind && o.Masqueraded == e.Masqueraded && o.Source == e.Source &&
 				o.Reason == e.Reason && o.Priority == e.Priority

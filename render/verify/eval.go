@@ -3,6 +3,7 @@ package verify
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 
 	"weft/render/verify/nfnl"
 )
@@ -32,8 +33,7 @@ func (w *walker) eval(p *path, e nfnl.Expr) bool {
 		p.storeBytes(e.Dreg.Offset(), e.Data)
 		return true
 	case *nfnl.Numgen:
-		p.storeDrawn(w, e.Dreg.Offset(), w.number("numgen", e.Modulus, e.Offset))
-		return true
+		return w.numgen(p, e)
 	case *nfnl.Hash:
 		return w.hash(p, e)
 	case *nfnl.Ct:
@@ -56,10 +56,10 @@ func (w *walker) statement(p *path, e nfnl.Expr) bool {
 		w.note(p, step{what: "redirect"})
 		return w.end(p, leafRedirected)
 	case *nfnl.Notrack:
-		p.untracked = true
+		p.untracked = p.untracked || w.bases[p.base].early // later it has no effect
 		return true
-	case *nfnl.Limit, *nfnl.Quota:
-		return w.sometimes(p, e.String())
+	case *nfnl.Limit, *nfnl.Quota, *nfnl.Dynset: // a set may be full
+		return w.sometimes(p, e.String(), false)
 	case *nfnl.Objref:
 		return w.object(p, e)
 	case *nfnl.Reject:
@@ -152,6 +152,21 @@ func (w *walker) number(name string, modulus, offset uint32) int32 {
 	return w.draw(variable{name: name, width: 4, kind: drawn, dom: domain{{first, last}}, modulus: uint64(modulus)})
 }
 
+// numgen draws a number. One that counts is as even as one that is random, but two
+// of them on one way, or one twice, go in step: what they have in common cannot be
+// told.
+func (w *walker) numgen(p *path, e *nfnl.Numgen) bool {
+	if !e.Random {
+		if p.counted {
+			return w.unknown(p, "numgen inc behind another one")
+		}
+		p.counted = true
+		w.met = append(w.met, p.chain.mark.counter(p.chain.rules[p.rule].Handle, p.expr))
+	}
+	p.storeDrawn(w, e.Dreg.Offset(), w.number("numgen", e.Modulus, e.Offset))
+	return true
+}
+
 // storeDrawn loads a drawn number and records that it was drawn.
 func (p *path) storeDrawn(w *walker, offset int, v int32) {
 	if narrowed(p.env, v) == nil {
@@ -201,23 +216,35 @@ func isSource(region []symbol) bool {
 	return true
 }
 
-// varies reports whether a region holds a free variable with so many values
-// that a hash of it can be taken as uniform.
+// varies reports whether so much of the packet's source is in a region that a hash
+// of it can be taken as uniform. Nothing else is sure to differ between packets: a
+// mark or an interface may be the same for all.
 func (w *walker) varies(p *path, region []symbol) bool {
+	kept := map[int32]int{}
 	for _, s := range region {
-		if s.variable > 0 && w.vars[s.variable].kind == free {
-			if n, ok := p.domain(w, s.variable).count(); !ok || n >= smallDomain {
-				return true
-			}
+		if s.variable != varSaddr && s.variable != varSport {
+			continue
+		}
+		if n, ok := p.domain(w, s.variable).count(); !ok || n >= smallDomain {
+			kept[s.variable] += bits.OnesCount8(s.and)
 		}
 	}
-	return false
+	return kept[varSaddr] >= hashedBits || kept[varSport] >= hashedBits
 }
 
-// sometimes is a condition that depends on earlier packets.
-func (w *walker) sometimes(p *path, what string) bool {
-	v := w.variable(key{kind: keyRule, a: p.chain.rules[p.rule].Handle, b: uint64(p.expr), c: p.chain.Handle}, what, 1, free)
-	return w.match(p, condition{parts: []part{{v, only(small(1))}}}, false)
+// hashedBits is how much of an address or port has to differ.
+const hashedBits = 16
+
+// sometimes is a condition that depends on other packets: even for one packet it
+// may be another the second time.
+func (w *walker) sometimes(p *path, what string, invert bool) bool {
+	k := key{kind: keyRule, a: p.chain.rules[p.rule].Handle, b: uint64(p.expr), c: p.chain.Handle}
+	v := w.variable(k, what, 1, free)
+	for narrowed(p.env, v) != nil {
+		k.again++
+		v = w.variable(k, what, 1, free)
+	}
+	return w.match(p, condition{parts: []part{{v, only(small(1))}}}, invert)
 }
 
 // object uses a named object (NFT_OBJECT_*): counters, helpers, timeouts and
@@ -232,14 +259,14 @@ func (w *walker) object(p *path, e *nfnl.Objref) bool {
 		kind = s.ObjType
 		// an object map without the key breaks off the rule, so both are possible
 		if kind == 1 {
-			return w.sometimes(p, e.String())
+			return w.sometimes(p, e.String(), false)
 		}
 	}
 	switch kind {
 	case 1, 3, 7, 8:
 		return true
 	case 2, 4, 5:
-		return w.sometimes(p, e.String())
+		return w.sometimes(p, e.String(), false)
 	}
 	return w.unknown(p, e.String())
 }

@@ -28,6 +28,15 @@ func newIndex(servicePorts int) *index {
 	return &index{make(map[mark]*user, 4*servicePorts), make(map[*state.ServicePort][]mark, servicePorts)}
 }
 
+// indexed is the index of what each of the ServicePorts met.
+func indexed(list []*state.ServicePort, met [][]mark) *index {
+	x := newIndex(len(list))
+	for i, sp := range list {
+		x.set(sp, met[i])
+	}
+	return x
+}
+
 // set notes what the walks for a ServicePort met: each mark once.
 func (x *index) set(sp *state.ServicePort, met []mark) {
 	x.drop(sp, nil)

@@ -1,42 +1,25 @@
 package verify
 
 import (
-	"encoding/binary"
-
 	"weft/render/verify/nfnl"
+	"weft/state"
 )
 
 // Keys of meta (NFT_META_*).
 const (
-	metaLen, metaProtocol, metaMark  = 0, 1, 3
-	metaIif, metaOif                 = 4, 5
-	metaIifname, metaOifname         = 6, 7
-	metaIiftype, metaOiftype         = 8, 9
-	metaNftrace, metaNfproto         = 12, 15
-	metaL4proto, metaPkttype         = 16, 19
-	metaPriority, metaSecmark        = 2, 14
-	metaIifgroup, metaOifgroup       = 21, 22
-	metaPrandom                      = 24
-	metaIifkind, metaOifkind         = 26, 27
-	metaTimeNS, metaTimeDay, metaSdn = 30, 31, 34
-)
-
-// Keys of ct (NFT_CT_*).
-const (
-	ctState, ctDirection, ctStatus, ctMark, ctSecmark = 0, 1, 2, 3, 4
-	ctHelper, ctL3proto, ctSrc, ctDst, ctProtocol     = 6, 7, 8, 9, 10
-	ctProtoSrc, ctProtoDst, ctLabels                  = 11, 12, 13
-	ctPkts, ctBytes, ctAvgpkt, ctZone, ctEvent        = 14, 15, 16, 17, 18
-	ctSrcIP, ctDstIP, ctSrcIP6, ctDstIP6              = 19, 20, 21, 22
-)
-
-// Bits of ct state and status (nf_conntrack_common.h): a new connection, an
-// untracked packet, and what dnat sets.
-const (
-	stateNew       = 1 << 3
-	stateUntracked = 1 << 6
-	statusDNAT     = 1<<5 | statusDNATDone
-	statusDNATDone = 1 << 8
+	metaLen, metaProtocol, metaMark   = 0, 1, 3
+	metaIif, metaOif                  = 4, 5
+	metaIifname, metaOifname          = 6, 7
+	metaIiftype, metaOiftype          = 8, 9
+	metaNftrace, metaNfproto          = 12, 15
+	metaL4proto, metaPkttype          = 16, 19
+	metaPriority, metaSecmark         = 2, 14
+	metaIifgroup, metaOifgroup        = 21, 22
+	metaPrandom, metaSecpath          = 24, 25
+	metaIifkind, metaOifkind          = 26, 27
+	metaTimeNS, metaTimeDay, metaHour = 30, 31, 32
+	metaSdn                           = 34
+	metaCPU                           = 20
 )
 
 func (w *walker) meta(p *path, e *nfnl.Meta) bool {
@@ -64,6 +47,9 @@ func (w *walker) meta(p *path, e *nfnl.Meta) bool {
 
 // loadFree loads meta data that the state says nothing about.
 func (w *walker) loadFree(p *path, at int, e *nfnl.Meta) bool {
+	if e.Key > metaSdn {
+		return w.unknown(p, e.String())
+	}
 	width, host := uint8(4), true
 	switch e.Key {
 	case metaIifname, metaOifname, metaIifkind, metaOifkind, metaSdn:
@@ -83,8 +69,29 @@ func (w *walker) loadFree(p *path, at int, e *nfnl.Meta) bool {
 		return true
 	}
 	name := nfnl.MetaName(e.Key)
-	p.storeVariable(w, at, w.variable(key{kind: keyMeta, a: uint64(e.Key)}, name, width, free), host)
-	return true
+	k := key{kind: keyMeta, a: uint64(e.Key)}
+	p.storeVariable(w, at, w.variable(k, name, width, free), host)
+	return alwaysThere(e.Key) || w.mayBreak(p, k, name)
+}
+
+// alwaysThere reports whether every packet has what a key of meta loads. Without
+// it, the rule breaks off (nft_meta_get_eval): there may be no socket, no route, no
+// interface.
+func alwaysThere(k uint32) bool {
+	switch k {
+	case metaLen, metaPriority, metaIif, metaOif, metaIifname, metaOifname, metaPkttype, metaSecmark, metaNftrace,
+		metaCPU, metaSecpath, metaTimeNS, metaTimeDay, metaHour:
+		return true
+	}
+	return false
+}
+
+// mayBreak goes on with the packets that have what a rule loads, and breaks the
+// rule off for the others.
+func (w *walker) mayBreak(p *path, k key, name string) bool {
+	k.missing = true
+	v := w.variable(k, name+" there", 1, free)
+	return w.match(p, condition{parts: []part{{v, only(small(1))}}}, false)
 }
 
 // noInterface: before routing there is no outgoing interface, and a packet of
@@ -144,7 +151,7 @@ func (w *walker) payload(p *path, e *nfnl.Payload) bool {
 	if !known && e.Len <= 16 {
 		k := key{kind: keyPayload, a: uint64(e.Base), b: uint64(e.Offset), c: uint64(e.Len)}
 		p.storeVariable(w, at, w.variable(k, where(e), uint8(e.Len), free), false)
-		return true
+		return w.inEveryPacket(p, e) || w.mayBreak(p, k, where(e))
 	}
 	for i := range e.Len {
 		if _, ok := w.headerByte(p, e.Base, e.Offset+i); !ok {
@@ -153,7 +160,30 @@ func (w *walker) payload(p *path, e *nfnl.Payload) bool {
 		}
 	}
 	p.store(at+int(e.Len), nil)
-	return true
+	return w.inEveryPacket(p, e) || w.mayBreak(p, key{kind: keyPayload, a: uint64(e.Base), b: uint64(e.Offset), c: uint64(e.Len)}, where(e))
+}
+
+// Lengths of headers without options; every transport has ports or as much in its
+// first 8 bytes.
+const (
+	ipHeader, ip6Header, tcpHeader, anyHeader = 20, 40, 20, 8
+)
+
+// inEveryPacket reports whether the bytes are in each packet's headers. A rule
+// that loads others breaks off for packets that are shorter.
+func (w *walker) inEveryPacket(p *path, e *nfnl.Payload) bool {
+	length := uint32(0) // there is no link header before a packet is sent
+	switch {
+	case e.Base == nfnl.NetworkHeader && w.v6:
+		length = ip6Header
+	case e.Base == nfnl.NetworkHeader:
+		length = ipHeader
+	case e.Base == nfnl.TransportHeader && p.domain(w, varProto).equal(only(small(uint64(protocolNumbers[state.TCP])))):
+		length = tcpHeader
+	case e.Base == nfnl.TransportHeader:
+		length = anyHeader
+	}
+	return e.Len <= length && e.Offset <= length-e.Len
 }
 
 func where(e *nfnl.Payload) string {
@@ -184,114 +214,6 @@ func (w *walker) headerByte(p *path, base, at uint32) (symbol, bool) {
 		}
 	}
 	return symbol{}, false
-}
-
-// ct loads what conntrack knows about a new connection that nothing confirmed yet.
-func (w *walker) ct(p *path, e *nfnl.Ct) bool {
-	if e.Set {
-		return w.setCt(p, e)
-	}
-	at := e.Dreg.Offset()
-	if p.untracked && e.Key != ctState {
-		p.nextRule() // no connection: the rule breaks off
-		return true
-	}
-	switch e.Key {
-	case ctState:
-		state := uint32(stateNew)
-		if p.untracked {
-			state = stateUntracked
-		}
-		p.storeHost(at, state)
-	case ctDirection:
-		p.storeBytes(at, []byte{0})
-	case ctStatus:
-		status := w.status
-		if p.dnat {
-			status |= statusDNAT
-		}
-		p.storeHost(at, status)
-	case ctMark:
-		p.store(at, p.ctMark[:])
-	case ctL3proto:
-		p.storeBytes(at, []byte{byte(w.family())})
-	case ctProtocol:
-		p.storeVariable(w, at, varProto, false)
-	default:
-		return w.ctTuple(p, e, at)
-	}
-	return true
-}
-
-func (p *path) storeHost(at int, v uint32) {
-	var b [4]byte
-	binary.NativeEndian.PutUint32(b[:], v)
-	p.storeBytes(at, b[:])
-}
-
-// ctTuple loads addresses and ports. The reply comes from where the packet goes.
-func (w *walker) ctTuple(p *path, e *nfnl.Ct, at int) bool {
-	var source bool
-	switch e.Key {
-	case ctSrc, ctSrcIP, ctSrcIP6, ctProtoSrc:
-		source = true
-	case ctDst, ctDstIP, ctDstIP6, ctProtoDst:
-	default:
-		return w.ctFree(p, e, at)
-	}
-	if !e.HasDirection {
-		return w.unknown(p, e.String())
-	}
-	if v6 := e.Key == ctSrcIP6 || e.Key == ctDstIP6; v6 != w.v6 && e.Key >= ctSrcIP {
-		p.nextRule() // of another family: the rule breaks off
-		return true
-	}
-	sides := [2][2]int32{{varSaddr, varSport}, w.orig}
-	if e.Direction == 1 {
-		sides = [2][2]int32{p.fields, {varSaddr, varSport}}
-	}
-	side := sides[1]
-	if source {
-		side = sides[0]
-	}
-	v := side[0]
-	if e.Key == ctProtoSrc || e.Key == ctProtoDst {
-		v = side[1]
-	}
-	if at+int(w.vars[v].width) > len(p.regs) {
-		return w.unknown(p, e.String())
-	}
-	p.storeVariable(w, at, v, false)
-	return true
-}
-
-func (w *walker) ctFree(p *path, e *nfnl.Ct, at int) bool {
-	width := uint8(4)
-	switch e.Key {
-	case ctHelper, ctLabels:
-		width = 16
-	case ctPkts, ctBytes, ctAvgpkt:
-		width = 8
-	case ctZone:
-		width = 2
-	}
-	if at+int(width) > len(p.regs) {
-		return w.unknown(p, e.String())
-	}
-	k := key{kind: keyCt, a: uint64(e.Key), b: uint64(e.Direction)}
-	p.storeVariable(w, at, w.variable(k, "ct "+nfnl.CtName(e.Key), width, free), true)
-	return true
-}
-
-func (w *walker) setCt(p *path, e *nfnl.Ct) bool {
-	switch e.Key {
-	case ctMark:
-		copy(p.ctMark[:], p.region(w, e.Sreg.Offset(), 4))
-		return true
-	case ctLabels, ctEvent, ctSecmark:
-		return true
-	}
-	return w.unknown(p, e.String())
 }
 
 // Results and flags of fib (NFT_FIB_RESULT_*, NFTA_FIB_F_*) and RTN_LOCAL.

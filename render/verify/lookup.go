@@ -19,6 +19,9 @@ func (w *walker) lookup(p *path, e *nfnl.Lookup) bool {
 	if s.bad != "" || at+int(s.KeyLen) > len(p.regs) {
 		return w.unknown(p, strings.TrimSpace("lookup: "+s.bad))
 	}
+	if s.changing() {
+		return w.changing(p, e)
+	}
 	region := p.region(w, at, int(s.KeyLen))
 	if w.focus != nil && w.focus.set == s {
 		return w.focused(p, e, region)
@@ -35,6 +38,14 @@ func (w *walker) lookup(p *path, e *nfnl.Lookup) bool {
 		}
 	}
 	return w.each(p, e, s, region)
+}
+
+// changing looks a key up in a set that packets change.
+func (w *walker) changing(p *path, e *nfnl.Lookup) bool {
+	if e.Map {
+		return w.unknown(p, "map "+e.Set+" changes with packets")
+	}
+	return w.sometimes(p, "in "+e.Set, e.Invert)
 }
 
 // meet notes what a lookup depends on: a key alone, or the whole set. That of a

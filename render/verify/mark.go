@@ -23,14 +23,29 @@ func tableMark(kind byte, id TableID) mark {
 	return fnvOffset.with(kind).with(byte(id.Family)).text(id.Name).with(0)
 }
 
-// The lowest bit says that a mark is a chain's.
-const chainBit mark = 1
+// The lowest bit says that a mark is a chain's; of others, the next one says that it
+// is a counter's.
+const chainBit, counterBit mark = 1, 2
 
 func chainMark(t TableID, name string) mark { return tableMark('c', t).text(name) | chainBit }
 
 func (m mark) isChain() bool { return m&chainBit != 0 }
 
-func setMark(t TableID, name string) mark { return tableMark('s', t).text(name).with(0) &^ chainBit }
+func (m mark) isCounter() bool { return m&(chainBit|counterBit) == counterBit }
+
+// plain is a mark that is neither a chain's nor a counter's.
+func (m mark) plain() mark { return m &^ (chainBit | counterBit) }
+
+func setMark(t TableID, name string) mark { return tableMark('s', t).text(name).with(0).plain() }
+
+// counter is the mark of a counting numgen in the chain with the mark m.
+func (m mark) counter(rule uint64, expr int) mark {
+	m = m.with('n').with(byte(expr))
+	for range 8 {
+		m, rule = m.with(byte(rule)), rule>>8
+	}
+	return m.plain() | counterBit
+}
 
 // key is the mark of one key of the set with the mark m.
 func (m mark) key(k []byte) mark {
@@ -38,8 +53,8 @@ func (m mark) key(k []byte) mark {
 	for _, b := range k {
 		m = m.with(b)
 	}
-	return m &^ chainBit
+	return m.plain()
 }
 
 // keyText is key for a key that is kept as a string.
-func (m mark) keyText(k string) mark { return m.with('k').text(k) &^ chainBit }
+func (m mark) keyText(k string) mark { return m.with('k').text(k).plain() }

@@ -30,13 +30,39 @@ type other struct {
 func (c *checker) others() (list []*other) {
 	for _, v6 := range []bool{false, true} {
 		ours, all := c.addressesOf(v6)
-		if len(c.rs.bases(Prerouting, v6))+len(c.rs.bases(Output, v6))+len(c.rs.bases(Postrouting, v6)) == 0 {
-			continue
-		}
 		for _, hook := range []Hook{Prerouting, Output} {
 			list = append(list, steered(hook, v6, ours, all)...)
 		}
 		list = append(list, replaced(v6, ours, all)...)
+		list = append(list, hindered(v6, all)...)
+	}
+	return slices.DeleteFunc(list, func(o *other) bool { return !c.rs.asked(o) })
+}
+
+func hooks() []Hook { return []Hook{Prerouting, Input, Forward, Output, Postrouting} }
+
+// asked reports whether any chain sees the packets: those of known connections
+// come to no nat chain.
+func (rs *Ruleset) asked(o *other) bool {
+	return slices.ContainsFunc(rs.bases(o.hook, o.v6), func(b base) bool { return !o.known || b.Type != "nat" })
+}
+
+// hindered are packets that must get through, because no chain of ours has to do
+// with them: all that go elsewhere behind prerouting, and all but the first of a
+// connection, which go as that did.
+func hindered(v6 bool, all domain) (list []*other) {
+	q := question{v6: v6, proto: full(1), daddr: all, dport: full(2), origDaddr: all, origDport: full(2)}
+	for _, hook := range []Hook{Input, Forward} {
+		const what = "packets that are none of the state's are dropped or changed"
+		plain := q
+		plain.hook, plain.status = hook, statusDNATDone
+		translated := plain
+		translated.status, translated.translated = statusDNAT, true
+		list = append(list, &other{what: what, question: plain}, &other{what: what, question: translated})
+	}
+	for _, hook := range hooks() {
+		q.hook, q.known = hook, true
+		list = append(list, &other{what: "packets of connections that exist are dropped or taken from them", question: q})
 	}
 	return list
 }
@@ -150,7 +176,7 @@ func (c *checker) alone(o *other, ports domain) {
 	w := c.ask(o.on(ports))
 	slices.SortStableFunc(w.leaves, func(a, b leaf) int { return a.firstPort(w).cmp(b.firstPort(w)) })
 	for i := range w.leaves {
-		if l := &w.leaves[i]; (l.kind != leafThrough || l.source.done) && !c.other(w, l, o) {
+		if l := &w.leaves[i]; (l.kind != leafThrough || l.source.done || l.untracked) && !c.other(w, l, o) {
 			return
 		}
 	}

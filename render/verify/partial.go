@@ -141,6 +141,7 @@ func (p *Prover) checkParts(c *checker, a *parts) {
 		p.index.drop(a.ask[i], left)
 		p.index.set(a.ask[i], met)
 	}
+	c.inStep(p.index, a.ask)
 	for _, o := range p.others {
 		p.checkOther(c, o, a)
 	}

@@ -56,7 +56,11 @@ const (
 )
 
 type key struct {
-	kind    uint8
+	kind uint8
+	// missing makes it the question whether a packet has that at all.
+	missing bool
+	// again counts the times that a path comes there.
+	again   uint8
 	a, b, c uint64
 }
 
@@ -118,11 +122,13 @@ type path struct {
 	ctMark [4]symbol
 
 	untracked bool
-	dnat      bool
-	to        netip.AddrPort
-	priority  int32
-	source    sourceNAT
-	trail     *step
+	// counted says that a counting numgen was on the way.
+	counted  bool
+	dnat     bool
+	to       netip.AddrPort
+	priority int32
+	source   sourceNAT
+	trail    *step
 }
 
 // sourceNAT is what a postrouting chain does with the source.

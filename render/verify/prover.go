@@ -163,10 +163,8 @@ func (p *Prover) Check(st *state.State, want Want) *Report {
 }
 
 func (p *Prover) checkAll(c *checker) {
-	p.index = newIndex(len(c.st.ServicePorts))
-	for i, met := range c.servicePorts(c.st.ServicePorts) {
-		p.index.set(c.st.ServicePorts[i], met)
-	}
+	p.index = indexed(c.st.ServicePorts, c.servicePorts(c.st.ServicePorts))
+	c.inStep(p.index, c.st.ServicePorts)
 	p.others = c.others()
 	for _, o := range p.others {
 		c.alone(o, c.free(o))

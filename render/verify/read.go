@@ -184,7 +184,26 @@ func (r *Reader) contents(ctx context.Context, t *table, sets []*nfnl.Set) error
 	for _, s := range append(here, there...) {
 		t.sets[s.Name] = s
 	}
+	for _, c := range t.chains {
+		for _, name := range c.changes() {
+			if s := t.sets[name]; s != nil {
+				s.dynamic = true
+			}
+		}
+	}
 	return err
+}
+
+// changes are the sets that packets change in the chain.
+func (c *chain) changes() (sets []string) {
+	for _, r := range c.rules {
+		for _, e := range r.Exprs {
+			if d, ok := e.(*nfnl.Dynset); ok {
+				sets = append(sets, d.Set)
+			}
+		}
+	}
+	return sets
 }
 
 // distribute gives each chain its rules.

@@ -123,6 +123,9 @@ func (r *Reader) chain(ctx context.Context, u *update, name string) error {
 		return err
 	}
 	u.chains[name] = newChain(t, head, rules)
+	if old := t.chains[name]; old != nil && len(old.changes()) > 0 || len(u.chains[name].changes()) > 0 {
+		return ErrWhole // what packets change may be looked up anywhere
+	}
 	for _, s := range lookups(rules) {
 		known := t.sets[s]
 		if u.sets[s] != nil || known != nil && known.Flags&nfnl.SetAnonymous == 0 {
@@ -286,6 +289,7 @@ func (u *update) applySet(name string) (changes []Change) {
 	t := u.table
 	old, s := t.sets[name], u.sets[name]
 	if delete(t.sets, name); s != nil {
+		s.dynamic = old != nil && old.dynamic
 		t.sets[name] = s
 	}
 	change := Change{Table: t.id(), Set: name, Gone: s == nil}

@@ -18,8 +18,10 @@ type set struct {
 	catchAll int
 	indexed  bool
 	// bad says why lookups in this set cannot be told.
-	bad  string
-	mark mark
+	bad string
+	// dynamic says that a rule changes the set.
+	dynamic bool
+	mark    mark
 }
 
 // interval is the inclusive range of keys of an element, and the same as the range
@@ -41,6 +43,9 @@ func newSet(s *nfnl.Set, elements []nfnl.Element) *set {
 // exactKeys reports whether a key is found by itself alone, not by an interval
 // that it is in.
 func (s *set) exactKeys() bool { return s.Flags&nfnl.SetInterval == 0 }
+
+// changing reports whether rules may change the set with each packet.
+func (s *set) changing() bool { return s.Flags&nfnl.SetEval != 0 || s.dynamic }
 
 // ranged reports whether each element has both ends of a range for each field.
 func (s *set) ranged() bool { return len(s.Fields) > 1 && s.Flags&nfnl.SetInterval != 0 }

@@ -181,6 +181,7 @@ func ports(list ...uint16) domain {
 type question struct {
 	hook                       Hook
 	v6, local                  bool
+	known                      bool // of connections that exist
 	proto, daddr, dport, saddr domain
 	origDaddr, origDport       domain
 	status                     uint32
@@ -203,7 +204,7 @@ func (w *walker) ask(rs *Ruleset, q question) {
 		q.saddr = full(width)
 	}
 	w.reset()
-	w.rs, w.hook, w.v6, w.local, w.status = rs, q.hook, q.v6, q.local, q.status
+	w.rs, w.hook, w.v6, w.local, w.known, w.status = rs, q.hook, q.v6, q.local, q.known, q.status
 	w.orig = [2]int32{varDaddr, varDport}
 	if q.translated {
 		w.orig = [2]int32{varOrigDaddr, varOrigDport}

@@ -20,12 +20,7 @@
 // proven, and it affects only the packets that get there.
 package verify
 
-import (
-	"cmp"
-	"slices"
-
-	"weft/render/verify/nfnl"
-)
+import "weft/render/verify/nfnl"
 
 // Family is the family of a table.
 type Family = nfnl.Family
@@ -53,11 +48,12 @@ const (
 	Forward
 	Output
 	Postrouting
+	ingress
 )
 
 // String is the hook as nft names it.
 func (h Hook) String() string {
-	names := [...]string{"prerouting", "input", "forward", "output", "postrouting"}
+	names := [...]string{"prerouting", "input", "forward", "output", "postrouting", "ingress"}
 	if int(h) < len(names) {
 		return names[h]
 	}
@@ -71,7 +67,7 @@ type Ruleset struct {
 	Generation uint32
 	tables     []*table
 	// order caches bases; a change of the tables empties it.
-	order map[meeting][]*chain
+	order map[meeting][]base
 }
 
 // meeting is a hook as packets of one family meet it.
@@ -99,53 +95,3 @@ func newChain(t *table, head nfnl.Chain, rules []*nfnl.Rule) *chain {
 
 func (t *table) id() TableID { return TableID{Family: t.Family, Name: t.Name} }
 func (c *chain) id() TableID { return c.table.id() }
-
-// Priorities of the nat dispatcher: all nat chains of a hook run inside it, in
-// the order of their own priorities (nf_nat_core.c).
-const (
-	natDestination = -100
-	natSource      = 100
-)
-
-// bases are the base chains that a packet of a family meets at a hook, in order.
-func (rs *Ruleset) bases(hook Hook, v6 bool) []*chain {
-	list, ok := rs.order[meeting{hook, v6}]
-	if !ok {
-		if rs.order == nil {
-			rs.order = map[meeting][]*chain{}
-		}
-		list = rs.sortBases(hook, v6)
-		rs.order[meeting{hook, v6}] = list
-	}
-	return list
-}
-
-func (rs *Ruleset) sortBases(hook Hook, v6 bool) []*chain {
-	var list []*chain
-	for _, t := range rs.tables {
-		if t.Flags&nfnl.TableDormant != 0 || t.Family != INet && (t.Family == IPv6) != v6 {
-			continue
-		}
-		for _, c := range t.chains {
-			if c.Hook != nil && Hook(c.Hook.Number) == hook {
-				list = append(list, c)
-			}
-		}
-	}
-	slices.SortFunc(list, func(a, b *chain) int {
-		return cmp.Or(cmp.Compare(effective(a, hook), effective(b, hook)),
-			cmp.Compare(a.Hook.Priority, b.Hook.Priority),
-			cmp.Compare(a.table.Handle, b.table.Handle), cmp.Compare(a.Handle, b.Handle))
-	})
-	return list
-}
-
-func effective(c *chain, hook Hook) int32 {
-	if c.Type != "nat" {
-		return c.Hook.Priority
-	}
-	if hook == Prerouting || hook == Output {
-		return natDestination
-	}
-	return natSource
-}

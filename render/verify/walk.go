@@ -43,9 +43,11 @@ type leaf struct {
 	// random says that something was drawn for the connection, not for its client.
 	random bool
 	env    []part // of what was not drawn
+	draws  []part // of what was, if the walker keeps that
 	reason string
 	// priority is that of the chain that translated.
 	priority     int32
+	untracked    bool
 	mark, ctMark [4]symbol
 	trail        *step
 }
@@ -56,10 +58,11 @@ type walker struct {
 	hook   Hook
 	v6     bool
 	local  bool // the destination is an address of this host
+	known  bool // the packets are those of connections that are known for long
 	status uint32
 	orig   [2]int32 // the variables of the original daddr and dport
 
-	bases  []*chain
+	bases  []base
 	vars   []variable
 	keys   map[key]int32
 	hashes map[string]hashed
@@ -75,6 +78,8 @@ type walker struct {
 	met []mark
 	// focus leaves out the packets that do not look one of its keys up; nil is none.
 	focus *focus
+	// keepDraws makes leaves keep what was drawn on their way.
+	keepDraws bool
 }
 
 // takeMet gives what was met and begins anew.
@@ -141,15 +146,19 @@ func (w *walker) push(p *path) {
 
 // enter begins base chain i, or ends the path behind the last one.
 func (w *walker) enter(p *path, i int) {
-	for i < len(w.bases) && w.bases[i].Type == "nat" && (p.untracked || p.dnat || p.source.done) {
+	for i < len(w.bases) && w.bases[i].Type == "nat" && (w.known || p.untracked || p.dnat || p.source.done) {
 		i++ // conntrack has what it wants: no further nat chain is asked
 	}
 	if i >= len(w.bases) {
 		w.finish(p)
 		return
 	}
-	p.base, p.chain, p.rule, p.expr, p.stack = i, w.bases[i], 0, 0, p.stack[:0]
+	p.base, p.chain, p.rule, p.expr, p.stack = i, w.bases[i].chain, 0, 0, p.stack[:0]
 	w.met = append(w.met, p.chain.mark)
+	if why := w.bases[i].doubt; why != "" {
+		w.unknown(p, why)
+		return
+	}
 	for k := range p.regs {
 		p.regs[k] = symbol{variable: undefined}
 	}
@@ -188,7 +197,7 @@ func (w *walker) endOfChain(p *path) bool {
 	base := w.bases[p.base]
 	switch base.Policy {
 	case nfnl.VerdictDrop:
-		p.trail = &step{chain: base, what: "policy drop", prev: p.trail}
+		p.trail = &step{chain: base.chain, what: "policy drop", prev: p.trail}
 		return w.end(p, leafDropped)
 	case nfnl.VerdictAccept:
 		return w.accepted(p)
@@ -279,13 +288,16 @@ func (w *walker) finish(p *path) {
 // emit records a leaf with the probability of its path: of each number drawn,
 // the part of the values that are left.
 func (w *walker) emit(p *path, l leaf) {
-	l.trail, l.source, l.priority, l.mark, l.ctMark = p.trail, p.source, p.priority, p.mark, p.ctMark
+	l.trail, l.source, l.priority, l.mark, l.ctMark, l.untracked = p.trail, p.source, p.priority, p.mark, p.ctMark, p.untracked
 	l.weight = Fraction{num: 1, den: 1}
 	for _, e := range p.env {
 		v := &w.vars[e.variable]
 		if v.kind != drawn {
 			l.env = append(l.env, e)
 			continue
+		}
+		if w.keepDraws {
+			l.draws = append(l.draws, e)
 		}
 		n, _ := e.in.count()
 		l.weight = l.weight.mul(NewFraction(n, v.modulus))

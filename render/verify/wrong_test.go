@@ -75,7 +75,7 @@ func wrongs() []wrong {
 		ca("at most instead of below", "numgen random mod 100 < 50", "numgen random mod 100 <= 53", "another share"),
 		{"unknown expression", inline, "chain services {", "chain services {\n\t\trt classid 5 accept", "rt", true},
 		{"socket", inline, "chain services {", "chain services {\n\t\tsocket transparent 1 accept", "socket", true},
-		{"dynamic set", inline, "chain services {", "set seen { type ipv4_addr; flags dynamic; }\n\tchain services {\n\t\tadd @seen { ip saddr } accept", "dynset", true},
+		{"dynamic set", inline, "chain services {", "set seen { type ipv4_addr; flags dynamic; }\n\tchain services {\n\t\tadd @seen { ip saddr } accept", "fall through", false},
 		{"written port", inline, "chain services {", "chain services {\n\t\ttcp dport set 80", "payload write", true},
 		{"several addresses", cascade, "dnat to 10.42.4.202:8080", "dnat to 10.42.4.202-10.42.4.203:8080", "not one address", true},
 		{"hash of what is fixed", inline, "numgen random mod 100 map " + map0, "jhash ip daddr mod 100 seed 1 map " + map0, "jhash", true},

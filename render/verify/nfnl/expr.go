@@ -218,6 +218,24 @@ type Quota struct {
 	Flags           uint32
 }
 
+// Operations of Dynset (NFT_DYNSET_OP_*).
+const (
+	DynsetAdd uint32 = iota
+	DynsetUpdate
+	DynsetDelete
+)
+
+// Dynset changes a set by the packet. If the set is full, or one of Exprs does not
+// match, the rule breaks off.
+type Dynset struct {
+	Set     string
+	Op      uint32
+	Key     Register
+	Data    Register // 0 where the set is no map
+	Timeout uint64   // milliseconds
+	Exprs   []Expr
+}
+
 // Reject drops the packet with an answer.
 type Reject struct {
 	Type uint32

@@ -91,6 +91,8 @@ func newStatement(name []byte, a *attrs) Expr {
 		return decodeMasq(a)
 	case "redir":
 		return decodeRedir(a)
+	case "dynset":
+		return decodeDynset(a)
 	case "objref":
 		return decodeObjref(a)
 	case "limit":

@@ -215,6 +215,16 @@ func (e *Quota) String() string {
 	return fmt.Sprintf("quota bytes %d consumed %d flags %d", e.Bytes, e.Consumed, e.Flags)
 }
 
+func (e *Dynset) String() string {
+	op := []string{"add", "update", "delete"}[e.Op]
+	s := fmt.Sprintf("dynset %s reg_key %d set %s", op, e.Key, e.Set) + register("sreg_data", e.Data)
+	s += fmt.Sprintf(" timeout %dms", e.Timeout)
+	for _, x := range e.Exprs {
+		s += " expr [ " + x.String() + " ]"
+	}
+	return s
+}
+
 func (e *Reject) String() string { return fmt.Sprintf("reject type %d code %d", e.Type, e.Code) }
 
 func (e *Queue) String() string { return fmt.Sprintf("queue num %d", e.Num) }

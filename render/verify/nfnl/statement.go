@@ -145,6 +145,37 @@ func decodeQuota(a *attrs) Expr {
 	return e
 }
 
+func decodeDynset(a *attrs) Expr {
+	e := &Dynset{}
+	for a.next() {
+		switch a.typ {
+		case 1:
+			e.Set = a.str()
+		case 3:
+			e.Op = a.u32()
+		case 4:
+			e.Key = a.reg()
+		case 5:
+			e.Data = a.reg()
+		case 6:
+			e.Timeout = a.u64()
+		case 7:
+			e.Exprs = append(e.Exprs, decodeExpr(a.data))
+		case 10:
+			e.Exprs = append(e.Exprs, a.exprs()...)
+		case 2, 8: // the set's id inside a transaction, and padding
+		case 9:
+			if flags := a.u32(); flags > 3 {
+				a.fail(fmt.Errorf("dynset flags %#x", flags))
+			}
+		default:
+			a.unknown()
+		}
+	}
+	a.need(e.Set != "" && e.Key != 0 && e.Op <= DynsetDelete)
+	return e
+}
+
 func decodeReject(a *attrs) Expr {
 	e := &Reject{}
 	for a.next() {
