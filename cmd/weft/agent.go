@@ -20,6 +20,7 @@ import (
 	"weft/render/nft"
 	"weft/state/follow"
 	"weft/state/status"
+	"weft/state/traffic"
 	"weft/templates"
 )
 
@@ -37,6 +38,8 @@ type agent struct {
 	// changes asks the applier for a pass, gathers the watcher for a state.
 	changes chan apply.Change
 	gathers chan struct{}
+	// observer counts connections; nil if nobody wants to know.
+	observer *traffic.Observer
 	// paths tells the follower of the templates that others are to be followed.
 	paths chan struct{}
 }
@@ -53,6 +56,7 @@ func (p *program) newAgent(vars *varFlags, command string, parts ...status.Part)
 		changes: make(chan apply.Change, 1), gathers: make(chan struct{}, 1), paths: make(chan struct{}, 1),
 	}
 	a.config.Store(in.config)
+	a.observer = a.newObserver(parts)
 	return a, nil
 }
 
@@ -87,6 +91,7 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 		Before:    lastProven(openHistory(c)),
 	}
 	g.Go(func() error { return loop.Run(ctx, a.changes) })
+	a.count(ctx, g)
 	followed := []string{c.State}
 	if c.History != "" {
 		followed = append(followed, history.PinFile(c.History))
@@ -232,8 +237,8 @@ func (a *agent) reload(change apply.Change) {
 	}
 	a.status.Good(status.FromConfig, time.Now())
 	old := a.config.Swap(c)
-	if c.Node != old.Node || c.State != old.State || c.FailAfter != old.FailAfter || c.Nft != old.Nft || c.History != old.History || c.HistoryLimit != old.HistoryLimit || c.Lock != old.Lock || c.Measure != old.Measure || sourceDiffers(c, old) {
-		a.part("config").Warn("node, state, failAfter, history, historyLimit, lock, nft, where Services come from and how nodes are measured are read at the start: restart weft for the change")
+	if c.Node != old.Node || c.State != old.State || c.FailAfter != old.FailAfter || c.Nft != old.Nft || c.History != old.History || c.HistoryLimit != old.HistoryLimit || c.Lock != old.Lock || c.Measure != old.Measure || c.Traffic != old.Traffic || sourceDiffers(c, old) {
+		a.part("config").Warn("node, state, failAfter, history, historyLimit, lock, nft, traffic, where Services come from and how nodes are measured are read at the start: restart weft for the change")
 	}
 	if c.Templates != old.Templates {
 		poke(a.paths)

@@ -10,7 +10,6 @@ import (
 
 	"weft/state"
 	"weft/state/status"
-	"weft/state/traffic"
 	"weft/state/watch"
 )
 
@@ -112,13 +111,11 @@ func (a *agent) watch(ctx context.Context, store *state.Store, kept func(*state.
 		return usage(err)
 	}
 	c := a.config.Load()
-	var observer *traffic.Observer
-	if c.Weight.Guard {
-		observer = traffic.New(a.part("traffic"))
-		meters = append(meters, observer)
+	if a.observer != nil {
+		meters = append(meters, a.observer)
 	}
 	loop := &watch.Loop{
-		Source: source, Meters: meters, Weigher: a.newWeigher(observer), Store: store, Log: a.part("watch"), Status: a.status, Kept: kept,
+		Source: source, Meters: meters, Weigher: a.newWeigher(), Store: store, Log: a.part("watch"), Status: a.status, Kept: kept,
 		MinInterval: time.Duration(c.MinInterval), MaxInterval: time.Duration(c.MaxInterval),
 	}
 	return loop.Run(ctx)

@@ -16,9 +16,13 @@ type weigher struct {
 	traffic *traffic.Observer // nil without a guard
 }
 
-func (a *agent) newWeigher(observer *traffic.Observer) *weigher {
+func (a *agent) newWeigher() *weigher {
 	c := a.config.Load()
-	return &weigher{agent: a, engine: weight.New(c.Weight.Config(), c.Node), traffic: observer}
+	w := &weigher{agent: a, engine: weight.New(c.Weight.Config(), c.Node)}
+	if c.Weight.Guard {
+		w.traffic = a.observer
+	}
+	return w
 }
 
 // Weigh is one step of the engine.
@@ -39,11 +43,14 @@ func (w *weigher) connections() *weight.Connections {
 	}
 	c := &weight.Connections{At: counts.At, Exact: true, Counts: make(map[weight.NodePort]map[netip.AddrPort]weight.Count, len(counts.By))}
 	for port, by := range counts.By {
+		if port.Protocol != state.TCP {
+			continue // nothing is known of them but that they were opened
+		}
 		endpoints := make(map[netip.AddrPort]weight.Count, len(by))
 		for e, n := range by {
 			endpoints[e] = weight.Count{Young: n.Young, Open: n.Open, Opened: n.Followed, Failed: n.Failed, Seconds: n.Seconds}
 		}
-		c.Counts[weight.NodePort{Protocol: state.TCP, Port: uint16(port)}] = endpoints
+		c.Counts[weight.NodePort{Protocol: port.Protocol, Port: port.Port}] = endpoints
 	}
 	return c
 }

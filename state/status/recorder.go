@@ -30,6 +30,8 @@ type Recorder struct {
 	events  ring[Event]
 	samples samples
 	changes changes
+	// counting counts connections; nil if nothing does.
+	counting func() Traffic
 }
 
 // part is a loop that promised to move.
@@ -260,4 +262,14 @@ func (w *Work) copied() Work {
 		c.MeanSeconds = c.Durations.Sum / float64(c.Count)
 	}
 	return c
+}
+
+// State is the newest that is known, or nil.
+func (r *Recorder) State() *state.State {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state
 }

@@ -15,7 +15,9 @@ import (
 // Report is a Status with what the state says, in the form in which it is
 // printed.
 type Report struct {
-	Status       `yaml:",inline"`
+	Status `yaml:",inline"`
+	// Traffic is absent if connections are not counted.
+	Traffic      *Traffic      `json:"traffic,omitempty" yaml:"traffic,omitempty"`
 	Nodes        []Node        `json:"nodes" yaml:"nodes"`
 	ServicePorts []ServicePort `json:"servicePorts" yaml:"servicePorts"`
 }
@@ -35,6 +37,9 @@ type Node struct {
 	// Share is the part of new connections that the node should get, the mean
 	// over the ServicePorts that are steered.
 	Share float64 `json:"share" yaml:"share"`
+	// Seen is what it really got of the new connections through this node's
+	// NodePorts; absent if there were none, or nobody counted.
+	Seen *Seen `json:"seen,omitempty" yaml:"seen,omitempty"`
 	// Endpoints counts those of steered ServicePorts.
 	Endpoints int `json:"endpoints" yaml:"endpoints"`
 }
@@ -55,13 +60,15 @@ type CPU struct {
 
 // ServicePort is one port of a Service that has a nodePort.
 type ServicePort struct {
-	ID        string         `json:"id" yaml:"id"`
-	Protocol  state.Protocol `json:"protocol" yaml:"protocol"`
-	NodePort  uint16         `json:"nodePort" yaml:"nodePort"`
-	Policy    state.Policy   `json:"policy,omitempty" yaml:"policy,omitempty"`
-	Skipped   string         `json:"skipped,omitempty" yaml:"skipped,omitempty"`
-	Held      []state.Hold   `json:"held,omitempty" yaml:"held,omitempty"`
-	Endpoints []Endpoint     `json:"endpoints,omitempty" yaml:"endpoints,omitempty"`
+	ID       string         `json:"id" yaml:"id"`
+	Protocol state.Protocol `json:"protocol" yaml:"protocol"`
+	NodePort uint16         `json:"nodePort" yaml:"nodePort"`
+	Policy   state.Policy   `json:"policy,omitempty" yaml:"policy,omitempty"`
+	Skipped  string         `json:"skipped,omitempty" yaml:"skipped,omitempty"`
+	Held     []state.Hold   `json:"held,omitempty" yaml:"held,omitempty"`
+	// Connections are those that came through this node's NodePort lately.
+	Connections uint64     `json:"connections,omitempty" yaml:"connections,omitempty"`
+	Endpoints   []Endpoint `json:"endpoints,omitempty" yaml:"endpoints,omitempty"`
 }
 
 // Endpoint is an address and port that serves a ServicePort.
@@ -72,14 +79,17 @@ type Endpoint struct {
 	// Share is the part of new connections that it should get, 0 to 1 of its
 	// address family.
 	Share float64 `json:"share" yaml:"share"`
+	// Seen is what it really got of those of its ServicePort and address family;
+	// absent if there were none, or nobody counted.
+	Seen *Seen `json:"seen,omitempty" yaml:"seen,omitempty"`
 }
 
 // Report is the Status with what the state says. Its work grows with the state.
-func (r *Recorder) Report() Report { return NewReport(r.Status()) }
+func (r *Recorder) Report() Report { return NewReport(r.Status(), r.Traffic()) }
 
-// NewReport reads the state of a Status, which may be nil.
-func NewReport(s Status) Report {
-	report := Report{Status: s}
+// NewReport reads the state of a Status and what was counted; both may be nil.
+func NewReport(s Status, traffic *Traffic) Report {
+	report := Report{Status: s, Traffic: traffic}
 	if s.State == nil {
 		return report
 	}
@@ -87,6 +97,7 @@ func NewReport(s Status) Report {
 	for _, p := range s.State.ServicePorts {
 		report.ServicePorts = append(report.ServicePorts, servicePort(p, s.Rules.LeftOut))
 	}
+	traffic.enter(report.Nodes, report.ServicePorts)
 	return report
 }
 

@@ -3,10 +3,15 @@ package traffic
 import (
 	"net/netip"
 	"time"
+
+	"weft/state"
 )
 
-// NodePort is a TCP port of the node.
-type NodePort uint16
+// NodePort is a port of the node.
+type NodePort struct {
+	Protocol state.Protocol
+	Port     uint16
+}
 
 // Counts are the connections that went through this node up to a moment.
 type Counts struct {
@@ -20,11 +25,11 @@ type Counts struct {
 // Count are the connections to one endpoint through one NodePort. All but Young and
 // Open only grow, from when the endpoint is known to weft.
 type Count struct {
-	// Opened are all that were opened.
+	// Opened are all that were opened; of UDP, flows.
 	Opened uint64
 	// Followed are those of them that were followed, chosen without regard to the
-	// endpoint: all, unless a NodePort has more than 200 a second. The rest is
-	// about these alone.
+	// endpoint: all of TCP, unless a NodePort has more than 200 a second, and none
+	// of other protocols. The rest is about these alone.
 	Followed uint64
 	// Failed were refused, or not accepted within 3.5 s.
 	Failed uint64

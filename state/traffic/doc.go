@@ -22,7 +22,8 @@
 // are more, are looked at every few seconds. So each lasted as long as the
 // ages say between which it was closed, within a third, whether it took ten
 // milliseconds or ten seconds. TCP alone is looked at: a UDP flow ends when nobody
-// speaks any more, which tells nothing.
+// speaks any more, which tells nothing, so that UDP and SCTP are counted as they
+// open and no more.
 //
 // # Why not otherwise
 //

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"weft/state"
 )
 
 // Numbers of uapi/linux/netlink.h, uapi/linux/netfilter/nfnetlink_conntrack.h,
@@ -47,6 +49,7 @@ const (
 
 // opening is a connection that was opened: its first packet went through.
 type opening struct {
+	protocol state.Protocol
 	// to is where the client sent it, from is who will answer.
 	to, from netip.AddrPort
 	// entry names it in the kernel's table. It is good as long as the notification.
@@ -63,21 +66,38 @@ type entry struct {
 }
 
 // readOpening reads a notification. ok is false for those that are not about a
-// translated TCP connection, and for those that cannot be read.
+// translated connection of a protocol that has ports, and for those that cannot be
+// read.
 func readOpening(b []byte) (o opening, ok bool) {
 	m, _ := cut(b)
 	if m.kind != unix.NFNL_SUBSYS_CTNETLINK<<8|messageNew || len(m.attrs) == 0 {
 		return o, false
 	}
 	orig := find(m.attrs, attrTupleOrig)
-	proto := find(find(orig, attrTupleProto), attrProtoNum)
-	if number(find(m.attrs, attrStatus))&statusDNAT == 0 || len(proto) != 1 || proto[0] != unix.IPPROTO_TCP {
+	o.protocol = protocolOf(find(find(orig, attrTupleProto), attrProtoNum))
+	if number(find(m.attrs, attrStatus))&statusDNAT == 0 || o.protocol == "" {
 		return o, false
 	}
 	o.to = addrPort(orig, attrDest4, attrDest6, attrDestPort)
 	o.from = addrPort(find(m.attrs, attrTupleReply), attrSource4, attrSource6, attrSourcePort)
 	o.entry = entry{m.family, orig, number(find(m.attrs, attrID))}
 	return o, o.to.IsValid() && o.from.IsValid()
+}
+
+// protocolOf is the protocol of a tuple; empty if no Service can have it.
+func protocolOf(number []byte) state.Protocol {
+	if len(number) != 1 {
+		return ""
+	}
+	switch number[0] {
+	case unix.IPPROTO_TCP:
+		return state.TCP
+	case unix.IPPROTO_UDP:
+		return state.UDP
+	case unix.IPPROTO_SCTP:
+		return state.SCTP
+	}
+	return ""
 }
 
 // sight is what the kernel's table holds about a connection at one moment.

@@ -2,7 +2,6 @@ package traffic
 
 import (
 	"golang.org/x/net/bpf"
-	"golang.org/x/sys/unix"
 )
 
 // Extensions of the kernel's packet filter that x/net/bpf has no names for:
@@ -15,8 +14,8 @@ const (
 )
 
 // filter makes the kernel drop, before they are copied to the socket, notifications
-// that are not about translated TCP connections to ports from lowest to highest. It
-// is no more than a saving: [readOpening] looks at everything once more.
+// that are not about translated connections to ports from lowest to highest. It is
+// no more than a saving: [readOpening] looks at everything once more.
 func filter(lowest, highest uint16) []bpf.RawInstruction {
 	var p program
 	p.attribute(attrStatus)
@@ -24,11 +23,6 @@ func filter(lowest, highest uint16) []bpf.RawInstruction {
 	p.require(bpf.JumpBitsSet, statusDNAT)
 	p.attribute(attrTupleOrig)
 	p.nested(attrTupleProto)
-	p.add(bpf.StoreScratch{Src: bpf.RegA, N: 0})
-	p.nested(attrProtoNum)
-	p.load(1)
-	p.require(bpf.JumpEqual, unix.IPPROTO_TCP)
-	p.add(bpf.LoadScratch{Dst: bpf.RegA, N: 0})
 	p.nested(attrDestPort)
 	p.load(2)
 	p.require(bpf.JumpGreaterOrEqual, uint32(lowest))

@@ -38,7 +38,7 @@ func New(log *slog.Logger) *Observer {
 // now is the time of the tally.
 func (o *Observer) now() float64 { return time.Since(o.epoch).Seconds() }
 
-// Aim makes the endpoints of steered TCP ServicePorts those that count.
+// Aim makes the endpoints of steered ServicePorts those that count.
 func (o *Observer) Aim(st *state.State) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -61,7 +61,7 @@ func (o *Observer) Aim(st *state.State) {
 func placesOf(st *state.State) (places map[place]bool, ports [2]uint16) {
 	places = map[place]bool{}
 	for _, p := range st.ServicePorts {
-		if !p.Steered() || p.Protocol != state.TCP {
+		if !p.Steered() {
 			continue
 		}
 		if ports[0] == 0 || p.NodePort < ports[0] {
@@ -69,7 +69,7 @@ func placesOf(st *state.State) (places map[place]bool, ports [2]uint16) {
 		}
 		ports[1] = max(ports[1], p.NodePort)
 		for _, e := range p.Endpoints {
-			places[place{NodePort(p.NodePort), e.AddrPort()}] = true
+			places[place{NodePort{p.Protocol, p.NodePort}, e.AddrPort()}] = true
 		}
 	}
 	return places, ports
@@ -110,7 +110,7 @@ func (o *Observer) Run(ctx context.Context, _ func()) error {
 		}
 		if err.Error() != said {
 			said = err.Error()
-			o.log.Info("connections are not counted, so they guard nothing", "error", err)
+			o.log.Info("connections are not counted, so they guard nothing and are not shown", "error", err)
 		}
 		sleep(ctx, wait)
 	}

@@ -73,7 +73,7 @@ func eventually(t *testing.T, o *Observer, port int, e netip.AddrPort, what stri
 		if all, err = o.Counts(); err != nil {
 			continue
 		}
-		if c = all.By[NodePort(port)][e]; holds(c) {
+		if c = all.By[tcp(uint16(port))][e]; holds(c) {
 			return c
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"weft/state"
 )
 
 // place is an endpoint behind a port of the node.
@@ -68,12 +70,12 @@ func (t *tally) watch(addresses map[netip.Addr]bool, places map[place]bool) {
 // open counts a connection, and follows it if the budget allows. It reports
 // whether it does.
 func (t *tally) open(o opening, now float64) bool {
-	a := t.accounts[place{NodePort(o.to.Port()), o.from}]
+	a := t.accounts[place{NodePort{o.protocol, o.to.Port()}, o.from}]
 	if a == nil || !t.addresses[o.to.Addr()] {
 		return false
 	}
 	a.Opened++
-	if len(t.following)-len(t.kept) >= atOnce || !a.budget.has(now) || !t.all.has(now) {
+	if o.protocol != state.TCP || len(t.following)-len(t.kept) >= atOnce || !a.budget.has(now) || !t.all.has(now) {
 		return false
 	}
 	a.budget.left--

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"weft/state"
 )
 
 var (
@@ -15,6 +17,8 @@ var (
 	endpointA = netip.MustParseAddrPort("10.1.0.1:80")
 	endpointB = netip.MustParseAddrPort("10.1.0.2:80")
 )
+
+func tcp(port uint16) NodePort { return NodePort{state.TCP, port} }
 
 // table stands in for the kernel's: what each connection does, by its ID.
 type table map[uint64]fate
@@ -32,7 +36,7 @@ func lasting(s float64) fate { return fate{0, s} }
 
 func newTestTally() *tally {
 	t := newTally()
-	t.watch(map[netip.Addr]bool{nodeAddr: true}, map[place]bool{{30000, endpointA}: true, {30000, endpointB}: true, {30001, endpointA}: true})
+	t.watch(map[netip.Addr]bool{nodeAddr: true}, map[place]bool{{tcp(30000), endpointA}: true, {tcp(30000), endpointB}: true, {tcp(30001), endpointA}: true})
 	return t
 }
 
@@ -56,7 +60,7 @@ func (k table) run(t *tally, until float64) {
 }
 
 func begins(to string, from netip.AddrPort, id uint64) opening {
-	return opening{netip.MustParseAddrPort(to), from, entry{2, []byte{byte(id)}, id}}
+	return opening{state.TCP, netip.MustParseAddrPort(to), from, entry{2, []byte{byte(id)}, id}}
 }
 
 func TestTally(t *testing.T) {
@@ -84,7 +88,7 @@ func TestTally(t *testing.T) {
 			tally := newTestTally()
 			tally.open(begins("10.0.0.1:30000", endpointA, 7), 0)
 			table{7: c.fate}.run(tally, c.after)
-			got := tally.counts()[30000][endpointA]
+			got := tally.counts()[tcp(30000)][endpointA]
 			got.Seconds = math.Round(got.Seconds*1e4) / 1e4
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -116,6 +120,23 @@ func TestWhatCounts(t *testing.T) {
 	}
 }
 
+// Flows of UDP are counted, and not followed: nothing tells when they are over.
+func TestOtherProtocols(t *testing.T) {
+	tally, dns := newTally(), NodePort{state.UDP, 30000}
+	tally.watch(map[netip.Addr]bool{nodeAddr: true}, map[place]bool{{dns, endpointA}: true})
+	flow := begins("10.0.0.1:30000", endpointA, 1)
+	if tally.open(flow, 0) {
+		t.Error("a connection to the TCP port beside it counts")
+	}
+	flow.protocol = state.UDP
+	if tally.open(flow, 0) {
+		t.Error("a flow is followed")
+	}
+	if got := tally.counts()[dns][endpointA]; got != (Count{Opened: 1}) {
+		t.Errorf("counts are %+v, want one that was opened", got)
+	}
+}
+
 // A NodePort with more than can be followed takes nothing from another one, and all
 // that are opened are counted.
 func TestBudget(t *testing.T) {
@@ -134,7 +155,7 @@ func TestBudget(t *testing.T) {
 		tally.open(begins(to, from, uint64(i)), at)
 		k.run(tally, at)
 	}
-	busy, rare, other := tally.counts()[30000][endpointA], tally.counts()[30000][endpointB], tally.counts()[30001][endpointA]
+	busy, rare, other := tally.counts()[tcp(30000)][endpointA], tally.counts()[tcp(30000)][endpointB], tally.counts()[tcp(30001)][endpointA]
 	if busy.Opened != 19600 || rare.Opened != 200 || other.Opened != 200 {
 		t.Errorf("opened %d, %d and %d, want all: 19600, 200, 200", busy.Opened, rare.Opened, other.Opened)
 	}
@@ -172,7 +193,7 @@ func TestKept(t *testing.T) {
 		k.run(tally, at)
 	}
 	k.run(tally, float64(n)/190+60)
-	a, b := tally.counts()[30000][endpointA], tally.counts()[30000][endpointB]
+	a, b := tally.counts()[tcp(30000)][endpointA], tally.counts()[tcp(30000)][endpointB]
 	if a.Followed+b.Followed != uint64(n) || a.Open+b.Open != keptAtOnce || len(tally.following) != keptAtOnce {
 		t.Errorf("%d followed of %d, %d are open, want %d; %d to look at", a.Followed+b.Followed, n, a.Open+b.Open, keptAtOnce, len(tally.following))
 	}
@@ -183,7 +204,7 @@ func TestKept(t *testing.T) {
 		k[i] = lasting(0)
 	}
 	k.run(tally, 1e6)
-	if a, b := tally.counts()[30000][endpointA], tally.counts()[30000][endpointB]; a.Open+a.Young+b.Open+b.Young != 0 || len(tally.kept) != 0 {
+	if a, b := tally.counts()[tcp(30000)][endpointA], tally.counts()[tcp(30000)][endpointB]; a.Open+a.Young+b.Open+b.Young != 0 || len(tally.kept) != 0 {
 		t.Errorf("in the end %+v and %+v, %d kept", a, b, len(tally.kept))
 	}
 }
@@ -194,16 +215,16 @@ func TestWatch(t *testing.T) {
 	tally.open(begins("10.0.0.1:30000", endpointA, 1), 0)
 	tally.open(begins("10.0.0.1:30000", endpointB, 2), 0)
 	addresses := map[netip.Addr]bool{nodeAddr: true}
-	tally.watch(addresses, map[place]bool{{30000, endpointA}: true})
+	tally.watch(addresses, map[place]bool{{tcp(30000), endpointA}: true})
 	k.run(tally, 1)
-	want := map[NodePort]map[netip.AddrPort]Count{30000: {endpointA: {Opened: 1, Followed: 1, Young: 1, Open: 1, Seconds: 0.64}}}
+	want := map[NodePort]map[netip.AddrPort]Count{tcp(30000): {endpointA: {Opened: 1, Followed: 1, Young: 1, Open: 1, Seconds: 0.64}}}
 	got := tally.counts()
 	same := cmp.Options{cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-9 }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })}
 	if diff := cmp.Diff(fmt.Sprint(want), fmt.Sprint(got)); diff != "" && !cmp.Equal(want, got, same) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	tally.watch(addresses, map[place]bool{{30000, endpointA}: true, {30000, endpointB}: true})
-	if c, ok := tally.counts()[30000][endpointB]; ok {
+	tally.watch(addresses, map[place]bool{{tcp(30000), endpointA}: true, {tcp(30000), endpointB}: true})
+	if c, ok := tally.counts()[tcp(30000)][endpointB]; ok {
 		t.Errorf("an endpoint that came back begins with %+v", c)
 	}
 }
@@ -217,12 +238,12 @@ func TestForget(t *testing.T) {
 	due := tally.due(0.005, 1)
 	tally.forget()
 	tally.lost(due[0])
-	c := tally.counts()[30000][endpointA]
+	c := tally.counts()[tcp(30000)][endpointA]
 	if c.Young != 0 || c.Open != 0 || c.Opened != 2 || len(tally.following) != 0 {
 		t.Errorf("counts are %+v with %d followed", c, len(tally.following))
 	}
 	tally.saw(due[0], sight{id: due[0].entry.id, open: true, accepted: true}, 1)
-	if d := tally.counts()[30000][endpointA]; d != c || len(tally.following) != 0 {
+	if d := tally.counts()[tcp(30000)][endpointA]; d != c || len(tally.following) != 0 {
 		t.Errorf("a late look changed %+v to %+v", c, d)
 	}
 }
@@ -255,14 +276,14 @@ func TestTallyAddsUp(t *testing.T) {
 			}
 			tally.open(begins("10.0.0.1:30000", endpointA, uint64(i)), at)
 			k.run(tally, at)
-			now := tally.counts()[30000][endpointA]
+			now := tally.counts()[tcp(30000)][endpointA]
 			if now.Opened < before.Opened || now.Followed < before.Followed || now.Failed < before.Failed || now.Seconds < before.Seconds || now.Young < 0 || now.Open < now.Young {
 				t.Fatalf("counts went from %+v to %+v", before, now)
 			}
 			before = now
 		}
 		k.run(tally, at+30)
-		got := tally.counts()[30000][endpointA]
+		got := tally.counts()[tcp(30000)][endpointA]
 		if got.Young != 0 || got.Open != 0 || len(tally.kept) != 0 || len(tally.following) != 0 || got.Failed != failed || got.Opened != uint64(n) || got.Followed != uint64(n) {
 			t.Fatalf("in the end counts are %+v, %d still followed; want %d failed of %d", got, len(tally.following), failed, n)
 		}

@@ -57,6 +57,7 @@ type Config struct {
 	MetricsListen      string `yaml:"metricsListen"`
 	MetricsPerEndpoint bool   `yaml:"metricsPerEndpoint"`
 	Socket             string `yaml:"socket"`
+	Traffic            bool   `yaml:"traffic"`
 
 	LogLevel  string `yaml:"logLevel"`
 	LogFormat string `yaml:"logFormat"`
@@ -148,6 +149,7 @@ func Keys() []Key {
 		text("metricsListen", "", "further address for metrics alone, such as :10290 for a Prometheus elsewhere", func(c *Config) *string { return &c.MetricsListen }),
 		boolean("metricsPerEndpoint", "false", "metrics for each endpoint too: 100 bytes a scrape for each", func(c *Config) *bool { return &c.MetricsPerEndpoint }),
 		text("socket", "/run/weft/weft.sock", "unix socket that weft status asks; that of weft watch ends in -watch.sock; empty is none", func(c *Config) *string { return &c.Socket }),
+		boolean("traffic", "true", "count new connections by endpoint, so that weft status, metrics and the page show the share that arrived beside the share that was asked for; takes CAP_NET_ADMIN and conntrack", func(c *Config) *bool { return &c.Traffic }),
 		choice("logLevel", "info", "least important messages to log", func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error"),
 		choice("logFormat", "text", "form of the log on standard error", func(c *Config) *string { return &c.LogFormat }, "text", "json"),
 	}, append(measureKeys(), weightKeys()...)...)

@@ -84,8 +84,10 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	w.servicePorts(s.State, s.Rules.LeftOut)
 	w.nodes(status.Nodes(s.State))
+	traffic := c.recorder.Traffic()
+	w.traffic(traffic)
 	if c.options.PerEndpoint {
-		w.endpoints(s.State)
+		w.endpoints(s.State, traffic)
 	}
 }
 
@@ -223,13 +225,33 @@ func (w *writer) nodes(nodes []status.Node) {
 	}
 }
 
-func (w *writer) endpoints(st *state.State) {
+// traffic is shown if connections are counted at all. Counters stand still while
+// they are not.
+func (w *writer) traffic(t *status.Traffic) {
+	if t == nil {
+		return
+	}
+	w.flag(trafficCounted, t.Unknown == "")
+	for name, a := range t.Nodes {
+		w.counter(nodeConnections, float64(a.Connections), name)
+		w.counter(nodeAskedConnections, a.Asked, name)
+	}
+}
+
+func (w *writer) endpoints(st *state.State, t *status.Traffic) {
 	for _, p := range st.ServicePorts {
 		if !p.Steered() {
 			continue
 		}
 		for _, e := range p.Endpoints {
-			w.gauge(endpointShare, e.Share, p.ID(), string(p.Protocol), e.AddrPort().String(), e.Node)
+			labels := []string{p.ID(), string(p.Protocol), e.AddrPort().String(), e.Node}
+			w.gauge(endpointShare, e.Share, labels...)
+			if t == nil {
+				continue
+			}
+			a := t.Totals[status.Place{Protocol: p.Protocol, NodePort: p.NodePort, Endpoint: e.AddrPort()}]
+			w.counter(endpointConnections, float64(a.Connections), labels...)
+			w.counter(endpointAskedConnections, a.Asked, labels...)
 		}
 	}
 }

@@ -33,6 +33,11 @@ func busy() *status.Recorder {
 	r.Good(status.FromState, time.Now())
 	r.Repaired("somebody")
 	r.Beat()
+	r.Counting(func() status.Traffic {
+		at := status.Place{Protocol: state.TCP, NodePort: 30000, Endpoint: netip.MustParseAddrPort("10.0.0.0:80")}
+		came := map[status.Place]status.Arrivals{at: {Connections: 60, Asked: 50.5}}
+		return status.Traffic{Endpoints: came, Totals: came, Nodes: map[string]status.Arrivals{"n0": {Connections: 60, Asked: 50.5}}}
+	})
 	return r
 }
 
@@ -104,6 +109,12 @@ weft_healthy 0
 # HELP weft_proven_generation Generation of the state whose rules are proven to be at work; 0 is none.
 # TYPE weft_proven_generation gauge
 weft_proven_generation 7
+# HELP weft_node_asked_connections_total How many of the same connections the shares asked for to go to a node.
+# TYPE weft_node_asked_connections_total counter
+weft_node_asked_connections_total{node="n0"} 50.5
+# HELP weft_node_connections_total New connections through this node's NodePorts that a node's endpoints got.
+# TYPE weft_node_connections_total counter
+weft_node_connections_total{node="n0"} 60
 # HELP weft_node_share_ratio Part of new connections that a node should get, the mean over ServicePorts.
 # TYPE weft_node_share_ratio gauge
 weft_node_share_ratio{node="n0"} 0.5
@@ -122,7 +133,8 @@ weft_stage_failing{stage="render"} 1
 weft_steered_service_ports 1
 `
 	err := testutil.GatherAndCompare(registry(t, busy(), false), strings.NewReader(want), "weft_build_info", "weft_healthy", "weft_proven_generation",
-		"weft_node_share_ratio", "weft_skipped_service_ports", "weft_stage_failing", "weft_steered_service_ports", "weft_endpoint_share_ratio")
+		"weft_node_share_ratio", "weft_skipped_service_ports", "weft_stage_failing", "weft_steered_service_ports", "weft_endpoint_share_ratio",
+		"weft_node_connections_total", "weft_node_asked_connections_total", "weft_endpoint_connections_total")
 	if err != nil {
 		t.Error(err)
 	}

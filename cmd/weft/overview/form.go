@@ -3,16 +3,29 @@ package overview
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 )
 
-// table aligns what f writes.
+// table aligns what f writes, with bars where there is room for them.
 func (p *printer) table(f func(io.Writer)) {
-	w := tabwriter.NewWriter(&p.b, 0, 0, 3, ' ', 0)
+	text := aligned(f)
+	if p.Width > 0 && slices.ContainsFunc(strings.Split(text, "\n"), func(line string) bool { return width(line) > p.Width }) {
+		p.bare = true
+		text = aligned(f)
+		p.bare = false
+	}
+	p.b.WriteString(text)
+}
+
+func aligned(f func(io.Writer)) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	f(w)
 	_ = w.Flush() // a strings.Builder takes everything
+	return b.String()
 }
 
 // fit cuts the text to the width and the height.
@@ -25,6 +38,49 @@ func (p *printer) fit() string {
 		lines = append(lines[:p.Height-1], p.paint(faint, "..."))
 	}
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// width is how many characters a line has, of which escapes are none.
+func width(line string) int {
+	n, escape := 0, false
+	for _, r := range line {
+		switch {
+		case r == '\x1b':
+			escape = true
+		case escape:
+			escape = r != 'm'
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// wrap goes on in the next line, indented, where a line is wider than so many
+// characters; 0 is endless. A word that is wider stays whole.
+func wrap(line string, most, indent int) string {
+	indent = min(indent, most/3)
+	if most <= 0 || width(line) <= most {
+		return line
+	}
+	start := len(line) - len(strings.TrimLeft(line, " "))
+	var b strings.Builder
+	b.WriteString(line[:start])
+	at, begun := start, false
+	for word := range strings.SplitSeq(line[start:], " ") {
+		n := width(word)
+		switch {
+		case begun && at+1+n > most:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		case begun:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at, begun = at+n, true
+	}
+	return b.String()
 }
 
 // cut cuts a line to so many characters, of which escapes are none.

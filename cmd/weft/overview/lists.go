@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"weft/state/status"
@@ -22,9 +23,9 @@ func (p *printer) nodes(nodes []status.Node) {
 	}
 	p.linef("")
 	p.table(func(w io.Writer) {
-		fmt.Fprintln(w, "NODE\tLATENCY\tCPU\tFACTOR\tSHARE\tENDPOINTS")
+		fmt.Fprintln(w, "NODE\tLATENCY\tCPU\tSHARE\tARRIVED / ASKED\tFACTOR\tENDPOINTS")
 		for _, n := range nodes {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\n", n.Name, p.latency(n, slowest), p.cpu(n), factor(n), p.portion(n.Share), n.Endpoints)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", n.Name, p.latency(n, slowest), p.cpu(n), p.portion(n.Share), p.seen(n.Seen), factor(n), n.Endpoints)
 		}
 	})
 }
@@ -32,11 +33,11 @@ func (p *printer) nodes(nodes []status.Node) {
 func (p *printer) latency(n status.Node, slowest float64) string {
 	switch {
 	case !n.Unreachable.IsZero():
-		return "no answer for " + p.age(n.Unreachable)
+		return "no answer " + p.age(n.Unreachable)
 	case n.Latency == nil:
 		return "-"
 	}
-	return fmt.Sprintf("%9s %s", Milliseconds(n.Latency.Seconds), p.bar(n.Latency.Seconds/slowest, 8))
+	return fmt.Sprintf("%9s%s", Milliseconds(n.Latency.Seconds), p.bar(n.Latency.Seconds/slowest, 8))
 }
 
 func (p *printer) cpu(n status.Node) string {
@@ -54,11 +55,22 @@ func factor(n status.Node) string {
 }
 
 func (p *printer) portion(v float64) string {
-	return fmt.Sprintf("%6s %s", Percent(v), p.bar(v, 10))
+	return fmt.Sprintf("%5s%s", Percent(v), p.bar(v, 10))
+}
+
+// seen is what really arrived, and what was asked of the same connections.
+func (p *printer) seen(s *status.Seen) string {
+	if s == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%5s / %s", Percent(s.Share), Percent(s.Asked))
 }
 
 // bar draws a part of 1.
 func (p *printer) bar(v float64, width int) string {
+	if p.bare {
+		return ""
+	}
 	full, empty := "#", "."
 	if p.Blocks {
 		full, empty = "█", "░"
@@ -67,7 +79,7 @@ func (p *printer) bar(v float64, width int) string {
 	if v > 0 && n == 0 {
 		n = 1
 	}
-	return strings.Repeat(full, n) + strings.Repeat(empty, width-n)
+	return " " + strings.Repeat(full, n) + strings.Repeat(empty, width-n)
 }
 
 func (p *printer) servicePorts(ports []status.ServicePort) {
@@ -83,9 +95,9 @@ func (p *printer) servicePorts(ports []status.ServicePort) {
 	}
 	if len(shown) > 0 {
 		p.table(func(w io.Writer) {
-			fmt.Fprintln(w, "SERVICEPORT\tNODEPORT\tPOLICY\tSHARES OF NODES")
+			fmt.Fprintln(w, "SERVICEPORT\tNODEPORT\tCONNECTIONS\tSHARES OF NODES (AND WHAT ARRIVED)\tPOLICY")
 			for _, s := range shown {
-				fmt.Fprintf(w, "%s\t%s/%d\t%s\t%s\n", s.ID, s.Protocol, s.NodePort, policy(s), strings.Join(byNode(s), "  "))
+				fmt.Fprintf(w, "%s\t%s/%d\t%d\t%s\t%s\n", s.ID, s.Protocol, s.NodePort, s.Connections, strings.Join(byNode(s), "  "), policy(s))
 			}
 		})
 	}
@@ -134,8 +146,9 @@ func policy(s status.ServicePort) string {
 // byNode are the shares that nodes get, the largest first.
 func byNode(s status.ServicePort) []string {
 	type part struct {
-		node  string
-		share float64
+		node        string
+		share       float64
+		connections uint64
 	}
 	var parts []part
 	for _, e := range s.Endpoints {
@@ -148,6 +161,9 @@ func byNode(s status.ServicePort) []string {
 			i, parts = len(parts), append(parts, part{node: name})
 		}
 		parts[i].share += e.Share / float64(families(s))
+		if e.Seen != nil {
+			parts[i].connections += e.Seen.Connections
+		}
 	}
 	slices.SortStableFunc(parts, func(a, b part) int {
 		switch {
@@ -161,6 +177,9 @@ func byNode(s status.ServicePort) []string {
 	texts := make([]string, len(parts))
 	for i, p := range parts {
 		texts[i] = Percent(p.share) + " " + p.node
+		if s.Connections > 0 {
+			texts[i] += " (" + Percent(float64(p.connections)/float64(s.Connections)) + ")"
+		}
 	}
 	return texts
 }
@@ -202,10 +221,17 @@ func (p *printer) only(o *Overview) {
 			p.linef("  left to kube-proxy: %s", s.Skipped)
 		}
 		p.table(func(w io.Writer) {
-			fmt.Fprintln(w, "  ENDPOINT\tNODE\tSHARE")
+			fmt.Fprintln(w, "  ENDPOINT\tNODE\tSHARE\tARRIVED / ASKED\tCONNECTIONS")
 			for _, e := range s.Endpoints {
-				fmt.Fprintf(w, "  %s\t%s\t%s\n", e.Address, e.Node, p.portion(e.Share))
+				fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", e.Address, e.Node, p.portion(e.Share), p.seen(e.Seen), came(e.Seen))
 			}
 		})
 	}
+}
+
+func came(s *status.Seen) string {
+	if s == nil {
+		return "-"
+	}
+	return strconv.FormatUint(s.Connections, 10)
 }

@@ -37,7 +37,9 @@ type Overview struct {
 	// State is the state file, where no agent told of it.
 	State *File `json:"state,omitempty" yaml:"state,omitempty"`
 	// Unknown is what could not be told, and why.
-	Unknown      []string             `json:"unknown,omitempty" yaml:"unknown,omitempty"`
+	Unknown []string `json:"unknown,omitempty" yaml:"unknown,omitempty"`
+	// Traffic is absent if connections are not counted.
+	Traffic      *status.Traffic      `json:"traffic,omitempty" yaml:"traffic,omitempty"`
 	Nodes        []status.Node        `json:"nodes,omitempty" yaml:"nodes,omitempty"`
 	ServicePorts []status.ServicePort `json:"servicePorts,omitempty" yaml:"servicePorts,omitempty"`
 	Transactions []Transaction        `json:"transactions,omitempty" yaml:"transactions,omitempty"`
@@ -106,7 +108,7 @@ func (o *Overview) take(r *status.Report) {
 	o.Running, o.Node = true, r.Node
 	o.Agents = append(o.Agents, r.Status)
 	if o.Nodes == nil && o.ServicePorts == nil || applies {
-		o.Nodes, o.ServicePorts = r.Nodes, r.ServicePorts
+		o.Nodes, o.ServicePorts, o.Traffic = r.Nodes, r.ServicePorts, r.Traffic
 	}
 }
 
@@ -120,7 +122,7 @@ func (o *Overview) readState(path string) {
 		o.Unknown = append(o.Unknown, fmt.Sprintf("read state: %v", err))
 		return
 	}
-	report := status.NewReport(status.Status{State: st})
+	report := status.NewReport(status.Status{State: st}, nil)
 	o.Node, o.State = st.Node, &File{path, st.Generation, st.Written}
 	o.Nodes, o.ServicePorts = report.Nodes, report.ServicePorts
 }

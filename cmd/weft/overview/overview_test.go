@@ -60,16 +60,17 @@ func sample() *overview.Overview {
 			Inputs: []status.Input{{Name: status.FromState, Good: ago(2 * time.Second)}, {Name: status.FromTemplates, Good: ago(3 * time.Hour)}},
 			Stages: []status.Work{{Stage: status.Render, Failures: 1, LastError: "_service.nft.tmpl:2: no\n  at length", Failed: ago(40 * time.Minute)}},
 		}},
+		Traffic: &status.Traffic{Since: ago(7 * time.Minute), Connections: 1004},
 		Nodes: []status.Node{
 			{Name: "k8s-master-vm", Address: "10.34.4.140", Unreachable: ago(27 * time.Minute)},
-			{Name: "k8s-slave-2-vm", Address: "10.34.4.141", Latency: &status.Latency{Seconds: 0.00003}, CPU: &status.CPU{Ratio: 0.0142}, Share: 0.625, Endpoints: 3},
-			{Name: "k8s-slave-4-raspberrypi-4", Address: "10.34.4.237", Latency: &status.Latency{Seconds: 0.000627}, CPU: &status.CPU{Ratio: 1}, Factor: &factor, Share: 0.375, Endpoints: 1},
+			{Name: "k8s-slave-2-vm", Address: "10.34.4.141", Latency: &status.Latency{Seconds: 0.00003}, CPU: &status.CPU{Ratio: 0.0142}, Share: 0.625, Endpoints: 3, Seen: &status.Seen{Connections: 748, Share: 0.745, Asked: 0.75}},
+			{Name: "k8s-slave-4-raspberrypi-4", Address: "10.34.4.237", Latency: &status.Latency{Seconds: 0.000627}, CPU: &status.CPU{Ratio: 1}, Factor: &factor, Share: 0.375, Endpoints: 1, Seen: &status.Seen{Connections: 256, Share: 0.255, Asked: 0.25}},
 		},
 		ServicePorts: []status.ServicePort{
-			{ID: "riset/hellopod-np-svc", Protocol: state.TCP, NodePort: 30000, Policy: state.PolicyLatencyCPU, Held: []state.Hold{state.HoldHysteresis, state.HoldStale}, Endpoints: []status.Endpoint{
-				{Address: netip.MustParseAddrPort("10.42.4.201:8080"), Node: "k8s-slave-2-vm", Share: 0.5, Weight: &weight},
-				{Address: netip.MustParseAddrPort("10.42.4.202:8080"), Node: "k8s-slave-2-vm", Share: 0.25},
-				{Address: netip.MustParseAddrPort("10.42.5.169:8080"), Node: "k8s-slave-4-raspberrypi-4", Share: 0.25},
+			{ID: "riset/hellopod-np-svc", Protocol: state.TCP, NodePort: 30000, Policy: state.PolicyLatencyCPU, Connections: 1004, Held: []state.Hold{state.HoldHysteresis, state.HoldStale}, Endpoints: []status.Endpoint{
+				{Address: netip.MustParseAddrPort("10.42.4.201:8080"), Node: "k8s-slave-2-vm", Share: 0.5, Weight: &weight, Seen: &status.Seen{Connections: 507, Share: 0.505, Asked: 0.5}},
+				{Address: netip.MustParseAddrPort("10.42.4.202:8080"), Node: "k8s-slave-2-vm", Share: 0.25, Seen: &status.Seen{Connections: 241, Share: 0.24, Asked: 0.25}},
+				{Address: netip.MustParseAddrPort("10.42.5.169:8080"), Node: "k8s-slave-4-raspberrypi-4", Share: 0.25, Seen: &status.Seen{Connections: 256, Share: 0.255, Asked: 0.25}},
 			}},
 			{ID: "riset/latency-extender-svc:http", Protocol: state.TCP, NodePort: 30100, Skipped: "all endpoints are on one node"},
 			{ID: "shop/web:https", Protocol: state.TCP, NodePort: 30443, Endpoints: []status.Endpoint{
@@ -92,8 +93,9 @@ func TestPrint(t *testing.T) {
 	}}
 	wrong.Agents[0].Rules = status.Held{Wanted: 9, Applied: 8, LetGo: "the state is older than failAfter, 10m0s"}
 	wrong.Nodes, wrong.ServicePorts, wrong.Transactions = nil, nil, nil
+	wrong.Traffic = &status.Traffic{Unknown: "hear of connections: operation not permitted (it takes CAP_NET_ADMIN)"}
 	stopped := sample()
-	stopped.Running, stopped.Agents = false, nil
+	stopped.Running, stopped.Agents, stopped.Traffic = false, nil, nil
 	stopped.State = &overview.File{Path: "/run/weft/state.yaml", Generation: 1834, Written: ago(time.Hour)}
 	stopped.Unknown = []string{"ask weft on /run/weft/weft.sock: connect: permission denied"}
 	many := sample()
@@ -109,6 +111,7 @@ func TestPrint(t *testing.T) {
 		{"ascii", sample(), overview.Form{}},
 		{"wrong", wrong, overview.Form{Blocks: true}},
 		{"stopped", stopped, overview.Form{Blocks: true}},
+		{"narrow", sample(), overview.Form{Blocks: true, Width: 80, Height: 24}},
 		{"small", sample(), overview.Form{Blocks: true, Width: 40, Height: 9}},
 		{"color", wrong, overview.Form{Color: true, Width: 24}},
 		{"many", many, overview.Form{Blocks: true, ServicePorts: 3}},

@@ -12,7 +12,9 @@ import (
 
 // Form says how an Overview is printed.
 type Form struct {
-	// Width cuts lines, Height the whole; 0 does not.
+	// Width is that of the screen: sentences go on in the next line, and tables do
+	// without bars, and then without what is right of it. Height cuts the whole. 0
+	// is endless.
 	Width, Height int
 	// Color marks what is good and what is wrong, Blocks draws bars of block
 	// characters instead of ASCII.
@@ -33,6 +35,7 @@ func (o *Overview) Print(out io.Writer, f Form) error {
 		p.head(o)
 		p.wrong(o)
 		p.inputs(o)
+		p.traffic(o.Traffic)
 		p.nodes(o.Nodes)
 		p.transactions(o.Transactions)
 		p.servicePorts(o.ServicePorts) // last: what does not fit is of these
@@ -45,9 +48,19 @@ type printer struct {
 	Form
 	now time.Time
 	b   strings.Builder
+	// bare leaves bars out.
+	bare bool
 }
 
-func (p *printer) linef(format string, args ...any) { fmt.Fprintf(&p.b, format+"\n", args...) }
+// linef writes a sentence, or several lines of them.
+func (p *printer) linef(format string, args ...any) {
+	for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
+		p.b.WriteString(wrap(line, p.Width, hanging) + "\n")
+	}
+}
+
+// hanging is how far the following lines of a sentence are indented.
+const hanging = 13
 
 // The colors are those that every terminal has.
 const (
@@ -166,6 +179,26 @@ func (p *printer) wrong(o *Overview) {
 		first, _, _ := strings.Cut(last, "\n")
 		p.linef("  %-10s %s ago, and over: %s", "last error", p.age(at), first)
 	}
+}
+
+// traffic is how many connections were counted, or why none are.
+func (p *printer) traffic(t *status.Traffic) {
+	switch {
+	case t == nil:
+	case t.Unknown != "":
+		p.linef("  %-10s not counted: %s", "traffic", t.Unknown)
+	case t.Connections == 0:
+		p.linef("  %-10s no new connection in %s", "traffic", p.age(t.Since))
+	default:
+		p.linef("  %-10s %s in %s", "traffic", connections(t.Connections), p.age(t.Since))
+	}
+}
+
+func connections(n uint64) string {
+	if n == 1 {
+		return "1 new connection"
+	}
+	return fmt.Sprintf("%d new connections", n)
 }
 
 func (p *printer) inputs(o *Overview) {

@@ -22,6 +22,7 @@ func functions() template.FuncMap {
 		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"took":    func(seconds float64) string { return duration(seconds) },
 		"number":  number,
+		"many":    func(n uint64) string { return number(int(n)) },
 		"width":   func(v float64) string { return strconv.FormatFloat(min(max(v, 0), 1)*100, 'f', 2, 64) },
 		"inc":     func(i int) int { return i + 1 },
 		"first":   func(s string) string { line, _, _ := strings.Cut(s, "\n"); return line },

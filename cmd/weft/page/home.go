@@ -57,7 +57,8 @@ type nodeView struct {
 // portView is a ServicePort with what each node gets of it.
 type portView struct {
 	status.ServicePort
-	Parts []part
+	// Parts are what was asked for; Arrived is what came, empty if nothing did.
+	Parts, Arrived []part
 }
 
 // part is a node's part of a bar, from its start.
@@ -65,6 +66,8 @@ type part struct {
 	Name         string
 	Color        int
 	Start, Share float64
+	// Came is the part of the connections that it got.
+	Came float64
 }
 
 func (p *page) home(w http.ResponseWriter, r *http.Request) {
@@ -198,12 +201,27 @@ func viewOf(s status.ServicePort, palette map[string]int) portView {
 			i, v.Parts = len(v.Parts), append(v.Parts, part{Name: name, Color: color})
 		}
 		v.Parts[i].Share += e.Share / float64(len(families))
+		if e.Seen != nil {
+			v.Parts[i].Came += float64(e.Seen.Connections) / float64(s.Connections)
+		}
 	}
 	slices.SortStableFunc(v.Parts, func(a, b part) int { return strings.Compare(a.Name, b.Name) })
-	start := 0.0
-	for i := range v.Parts {
-		v.Parts[i].Start = start
-		start = math.Min(start+v.Parts[i].Share, 1)
+	if s.Connections > 0 {
+		v.Arrived = slices.Clone(v.Parts)
+		for i := range v.Arrived {
+			v.Arrived[i].Share = v.Arrived[i].Came
+		}
 	}
+	inLine(v.Parts)
+	inLine(v.Arrived)
 	return v
+}
+
+// inLine puts parts behind each other.
+func inLine(parts []part) {
+	start := 0.0
+	for i := range parts {
+		parts[i].Start = start
+		start = math.Min(start+parts[i].Share, 1)
+	}
 }

@@ -171,8 +171,21 @@ func lively(t *testing.T, hostile string) *sample {
 	log.Warn("rules changed by somebody else, repairing", "change", "table ip weft deleted by nft (process 17)"+hostile, "error", strings.Repeat("it differs ", 40))
 	s.recorder.Repaired("table ip weft deleted by nft (process 17)" + hostile)
 	s.recorder.Beat()
+	s.recorder.Counting(arrivals)
 	s.recorder.Good(status.FromState, time.Now())
 	return s
+}
+
+// arrivals are 1000 new connections to each of some ServicePorts.
+func arrivals() status.Traffic {
+	t := status.Traffic{Since: time.Now().Add(-7 * time.Minute), Connections: 10000, Endpoints: map[status.Place]status.Arrivals{}}
+	for i := range 10 {
+		for j, came := range []uint64{338, 267, 242, 153} {
+			at := status.Place{Protocol: state.TCP, NodePort: uint16(30000 + 2*i), Endpoint: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 42, byte(j % nodes), byte(2 * i)}), 8080)}
+			t.Endpoints[at] = status.Arrivals{Connections: came, Asked: 1000 * []float64{0.35, 0.25, 0.25, 0.15}[j]}
+		}
+	}
+	return t
 }
 
 func get(t *testing.T, h http.Handler, target string) (int, http.Header, string) {
@@ -313,12 +326,12 @@ func TestContents(t *testing.T) {
 	for target, wants := range map[string][]string{
 		"/": {
 			"Generation 1801 is proven", "web-000:http", "no answer for 1m", "all endpoints are on one node", "Latency in the last hour: now",
-			"+2</span>", "rules changed by somebody else", `href="/?page=2#ports"`, "108 <small>ServicePorts",
+			"Got <b>34%</b> of the new connections (3 380); 35% were asked for", "came 27%", "+2</span>", "rules changed by somebody else", `href="/?page=2#ports"`, "108 <small>ServicePorts",
 		},
 		"/?q=tcp%2F30007": {"web-007"},
 		"/?page=6":        {"web-118", `href="/?page=5#ports"`},
 		"/port?id=shop%2Fweb-000%3Ahttp&protocol=tcp": {
-			"10.42.0.0:8080", "hysteresis", "1.25", "goto -&gt; svc", "iif lo", `href="/template?file=_service.nft.tmpl#L`, "nodePort: 30000",
+			"10.42.0.0:8080", "hysteresis", `<td class="num">338</td>`, "last 7m00s, asked what", "1.25", "goto -&gt; svc", "iif lo", `href="/template?file=_service.nft.tmpl#L`, "nodePort: 30000",
 		},
 		"/port?id=shop%2Fweb-009%3Ahttp&protocol=tcp": {"Left to kube-proxy: all endpoints are on one node"},
 		"/port?id=shop%2Fweb-001%3Ahttp&protocol=tcp": {"It cannot be told: the kernel &lt;b&gt;does not tell"},

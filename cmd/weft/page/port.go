@@ -12,6 +12,8 @@ import (
 type port struct {
 	PortView portView
 	status.ServicePort
+	// Traffic is nil if connections are not counted.
+	Traffic *status.Traffic
 	Rows    []row
 	Factors []state.Factor
 	// Lines are the rules that its record wrote, Rules says that any are known.
@@ -40,7 +42,7 @@ func (p *page) port(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		palette := paletteOf(report.Nodes)
-		v := &port{ServicePort: s, PortView: viewOf(s, palette)}
+		v := &port{ServicePort: s, PortView: viewOf(s, palette), Traffic: report.Traffic}
 		for _, e := range s.Endpoints {
 			v.Rows = append(v.Rows, row{e, palette[e.Node]})
 		}
