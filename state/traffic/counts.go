@@ -38,6 +38,6 @@ type Count struct {
 	// many of them as are followed.
 	Young, Open int
 	// Seconds is how long they were open while they were young, all together. Of
-	// each it is known within a third or so.
+	// each it is known within a half at worst.
 	Seconds float64
 }

@@ -20,7 +20,7 @@
 // seconds old, or not accepted after three and a half. Those that grow older are kept
 // open, of which only the number matters: 5,000 of them, chosen by chance where there
 // are more, are looked at every few seconds. So each lasted as long as the
-// ages say between which it was closed, within a third, whether it took ten
+// ages say between which it was closed, within a half at worst, whether it took ten
 // milliseconds or ten seconds. TCP alone is looked at: a UDP flow ends when nobody
 // speaks any more, which tells nothing, so that UDP and SCTP are counted as they
 // open and no more.

@@ -287,7 +287,7 @@ func TestTallyAddsUp(t *testing.T) {
 		if got.Young != 0 || got.Open != 0 || len(tally.kept) != 0 || len(tally.following) != 0 || got.Failed != failed || got.Opened != uint64(n) || got.Followed != uint64(n) {
 			t.Fatalf("in the end counts are %+v, %d still followed; want %d failed of %d", got, len(tally.following), failed, n)
 		}
-		if slack := float64(n) * 0.005; got.Seconds < truth*2/3-slack || got.Seconds > truth*4/3+slack {
+		if slack := float64(n) * 0.005; got.Seconds < truth*3/4-slack || got.Seconds > truth*3/2+slack {
 			t.Fatalf("%v seconds, want about %v", got.Seconds, truth)
 		}
 	})
