@@ -3,7 +3,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    := 10s
 SOURCES     := $(shell find . -name .git -prune -o -type f \( -name '*.go' -o -name '*.tmpl' -o -name 'go.*' \) -print)
 
-.PHONY: all build demo demo-down test controlplane e2e simulate bench fmt lint fuzz clean help
+.PHONY: all build demo demo-down test controlplane e2e simulate bench bench-kernel fmt lint fuzz clean help
 
 all: build lint test ## build, check and test everything
 
@@ -11,6 +11,9 @@ build: bin/weft ## build bin/weft
 
 bin/weft: $(SOURCES)
 	@.ci/timed "built $@" env CGO_ENABLED=0 go build -trimpath -o $@ ./cmd/weft
+
+bin/bench: $(SOURCES)
+	@.ci/timed "built $@" go build -o $@ ./examples/bench
 
 bin/demo: $(SOURCES)
 	@.ci/timed "built $@" go build -o $@ ./examples/demo
@@ -38,6 +41,11 @@ simulate: ## weigh policies against each other in a simulation: tables, and plot
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-kernel: ## weft beside equal shares on real nodes that slow down and die: tables, and plots in bin/kernel (root; four minutes)
+	@.ci/need nft ip conntrack
+	@$(MAKE) --no-print-directory bin/weft bin/bench
+	@bin/bench -weft bin/weft -out bin/kernel
 
 fmt: ## format the source
 	@$(GOFUMPT) -l -w .
