@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"weft/state"
 )
@@ -112,9 +113,9 @@ type ServicePort struct {
 	Endpoints []*Endpoint
 
 	node    string
-	records []state.Endpoint // of this family: what Endpoints show
-	local   []netip.Addr     // of the endpoints on this node
-	chain   string           // its name, once asked for
+	records []state.Endpoint       // of this family: what Endpoints show
+	local   []netip.Addr           // of the endpoints on this node
+	chain   atomic.Pointer[string] // its name, once asked for, by whoever was first
 
 	origin *state.ServicePort // the newest record that says the same
 	kept   []kept             // what templates wrote for it

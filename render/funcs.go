@@ -39,15 +39,15 @@ func domainFuncs(vars Vars) template.FuncMap {
 // characters of base32(sha256("namespace/name/protocol/port")), which is how
 // kube-proxy makes its own.
 func chainName(pattern string, p *ServicePort) (string, error) {
-	if p.chain != "" { // the pattern is the same for as long as the data is
-		return p.chain, nil
+	if known := p.chain.Load(); known != nil { // the pattern is the same for as long as the data is
+		return *known, nil
 	}
 	sum := sha256.Sum256([]byte(p.Namespace + "/" + p.Name + "/" + p.Protocol + "/" + p.Port))
 	name := p.fill(pattern, base32.StdEncoding.EncodeToString(sum[:])[:8])
 	if err := checkName(name); err != nil {
 		return "", fmt.Errorf("name the chain of %s: %w", p.ID, err)
 	}
-	p.chain = name
+	p.chain.Store(&name)
 	return name, nil
 }
 

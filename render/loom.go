@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"text/template"
 )
 
@@ -30,9 +31,11 @@ type loom struct {
 	frames   []frame // the entries that are being executed, innermost last
 	binding  []any   // the index and the variables of the entry that begins
 	scratch  []*limited
-	before   []string     // see output
-	executed int          // entries, so far
-	culprit  *ServicePort // for which alone a template failed
+	before   []string // see output
+	executed int      // entries, so far
+	// apart notes what a crew asks for, while there is one.
+	apart   *atomic.Uint32
+	culprit *ServicePort // for which alone a template failed
 }
 
 // frame is an entry while it is executed.
@@ -104,6 +107,10 @@ func (l *loom) weave(ctx context.Context, changed dependency) (*output, error) {
 
 // asked notes that a template asked for what may change.
 func (l *loom) asked(d dependency) {
+	if l.apart != nil {
+		l.apart.Or(uint32(d))
+		return
+	}
 	if n := len(l.frames); n > 0 {
 		l.frames[n-1].depends |= d
 	}
@@ -318,6 +325,9 @@ func (l *loom) eachServicePort(id int, list []*ServicePort, outside []any) (bool
 		m.others = m.others || k.dependsOnOthers()
 		if m.isOpen(k) {
 			return false, nil
+		}
+		if i == 0 {
+			l.ahead(id, list, kept{site: id, key: key, alone: alone}, binding)
 		}
 		if err := l.failed(k, p); err != nil {
 			return false, err

@@ -15,10 +15,10 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// The size of a picture: shares above, response times below, over the same time.
+// The size of a picture with two plots, and of each one beyond.
 const (
 	width  = 22 * vg.Centimeter
-	height = 16 * vg.Centimeter
+	height = 8 * vg.Centimeter
 )
 
 // New is an empty plot over seconds.
@@ -70,7 +70,7 @@ var colours = [...]color.Color{
 
 // Save draws plots one below the other.
 func Save(path, format string, plots ...*plot.Plot) error {
-	canvas, err := newCanvas(format)
+	canvas, err := newCanvas(format, height*vg.Length(max(2, len(plots))))
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func Save(path, format string, plots ...*plot.Plot) error {
 	return f.Close()
 }
 
-func newCanvas(format string) (vg.CanvasWriterTo, error) {
+func newCanvas(format string, height vg.Length) (vg.CanvasWriterTo, error) {
 	switch format {
 	case "svg":
 		return vgsvg.New(width, height), nil

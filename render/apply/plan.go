@@ -8,6 +8,7 @@ import (
 
 	"weft/render/nft"
 	"weft/render/ruleset"
+	"weft/render/verify"
 )
 
 // Plan is the smallest transaction that makes the kernel hold the desired
@@ -111,10 +112,23 @@ func (p *Plan) Text() string {
 	return p.Transaction.Text()
 }
 
+// exists reports whether the kernel holds tables with the name.
+func exists(ctx context.Context, table string) (bool, error) {
+	reader, err := verify.Open(0)
+	if err != nil {
+		return false, err
+	}
+	found, err := reader.Exists(ctx, tables(table))
+	return found, errors.Join(err, reader.Close())
+}
+
 // LoadDifference makes the kernel hold the desired ruleset by loading what
-// differs from what it holds. Where that cannot be found out, or is refused, it
-// is [Desired.Load].
+// differs from what it holds. Where it holds nothing, or that cannot be found out,
+// or the difference is refused, it is [Desired.Load].
 func (d *Desired) LoadDifference(ctx context.Context, runner nft.Runner) error {
+	if found, err := exists(ctx, d.Table); err == nil && !found {
+		return d.Load(ctx, runner)
+	}
 	plan, err := d.Plan(ctx, runner, PlanOptions{})
 	if err == nil && plan.Empty() {
 		return nil

@@ -80,6 +80,17 @@ func (r *Reader) Read(ctx context.Context, tables []TableID) (*Ruleset, error) {
 	return rs, nil
 }
 
+// Exists reports whether any of the tables is there.
+func (r *Reader) Exists(ctx context.Context, tables []TableID) (bool, error) {
+	for _, id := range tables {
+		_, err := r.conn.Table(ctx, id.Family, id.Name)
+		if !errors.Is(err, unix.ENOENT) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
 // still runs read until nothing touched the tables while it ran. The first try
 // only compares generations; later ones listen to who commits.
 func (r *Reader) still(ctx context.Context, tables []TableID, read func(gen uint32) error) error {

@@ -109,7 +109,7 @@ func (c *Conn) Rules(ctx context.Context, f Family, table, chain string) ([]*Rul
 	err := c.consistent(ctx, false, func() error {
 		var d RuleDecoder
 		list = list[:0]
-		return c.dump(ctx, msgGetRule, f, netlink.Dump, filter, func(b []byte) error {
+		return c.ahead(ctx, msgGetRule, f, filter, func(b []byte) error {
 			rule, err := d.Decode(b)
 			if err == nil && rule.Table == table && (chain == "" || rule.Chain == chain) {
 				list = append(list, rule)
@@ -221,6 +221,40 @@ func (c *Conn) dump(ctx context.Context, msg uint16, fam Family, flags netlink.H
 		return err
 	}
 	return c.answers(ctx, req, f)
+}
+
+// together is how many answers are handed on at once, and how many such batches
+// may wait.
+const together = 64
+
+// ahead is dump for what is long to list and to decode: the kernel writes the next
+// datagram while the last one is decoded.
+func (c *Conn) ahead(ctx context.Context, msg uint16, fam Family, filter []byte, decode func([]byte) error) error {
+	batches := make(chan [][]byte, together)
+	decoded := make(chan error, 1)
+	go func() {
+		var err error
+		for batch := range batches {
+			for i := 0; i < len(batch) && err == nil; i++ {
+				err = decode(batch[i])
+			}
+		}
+		decoded <- err
+	}()
+	batch := make([][]byte, 0, together)
+	err := c.dump(ctx, msg, fam, netlink.Dump, filter, func(b []byte) error {
+		if batch = append(batch, b); len(batch) == together {
+			batches <- batch
+			batch = make([][]byte, 0, together)
+		}
+		return nil
+	})
+	batches <- batch
+	close(batches)
+	if failed := <-decoded; failed != nil {
+		return failed
+	}
+	return err
 }
 
 // answers reads until the request is answered in full: a dump by its end, any

@@ -9,7 +9,7 @@ import (
 var errIncomplete = errors.New("an attribute that it needs is missing")
 
 // exprs reads NFTA_LIST_ELEM after NFTA_LIST_ELEM.
-func (a *attrs) exprs() []Expr {
+func (a *attrs) exprs(decode func([]byte) Expr) []Expr {
 	n := 0
 	for s := scan(a.data); s.next(); {
 		n++
@@ -17,7 +17,7 @@ func (a *attrs) exprs() []Expr {
 	list := make([]Expr, 0, n)
 	s := scan(a.data)
 	for s.next() {
-		list = append(list, decodeExpr(s.data))
+		list = append(list, decode(s.data))
 	}
 	if s.err != nil {
 		list = append(list, &Unknown{Name: "list", Reason: s.err.Error()})

@@ -1,0 +1,400 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"weft/examples/lab"
+	"weft/render"
+	"weft/state"
+)
+
+// bench is a run of all measurements.
+type bench struct {
+	options
+	folder string
+	log    io.Writer
+	rows   []row
+}
+
+// largestInline is up to where simplified is measured: beyond, bare nft alone takes
+// minutes to load it.
+const largestInline = 2768
+
+func measure(ctx context.Context, o options, stdout, stderr io.Writer) error {
+	folder, err := os.MkdirTemp("", "scale")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	if o.weft, err = filepath.Abs(o.weft); err != nil {
+		return err
+	}
+	b := &bench{options: o, folder: folder, log: stderr}
+	for _, set := range o.sets {
+		for _, n := range o.sizes {
+			if set == "simplified" && n > largestInline {
+				continue
+			}
+			fmt.Fprintf(stderr, "%s, %d ServicePorts\n", set, n)
+			if err := b.size(ctx, set, n); err != nil {
+				return fmt.Errorf("%s, %d ServicePorts: %w", set, n, err)
+			}
+		}
+	}
+	return b.publish(stdout)
+}
+
+// place is what is measured: one set at one size.
+type place struct {
+	*bench
+	set    string
+	size   int
+	folder string
+
+	st       *state.State
+	vars     render.Vars
+	renderer *render.Renderer
+	ours     *lab.Namespace // the agent's
+	bare     *lab.Namespace // that of who writes by hand
+	empty    *lab.Namespace // with nothing in it
+	agent    *agent
+}
+
+func (b *bench) size(ctx context.Context, set string, n int) (err error) {
+	p := &place{bench: b, set: set, size: n, st: crowd(n), vars: render.DefaultVars()}
+	if p.folder, err = os.MkdirTemp(b.folder, "place"); err != nil {
+		return err
+	}
+	p.vars["heartbeat"] = 0
+	loaded, err := render.Load(set)
+	if err != nil {
+		return err
+	}
+	p.renderer = render.NewRenderer(loaded)
+	defer func() { err = errors.Join(err, p.close()) }()
+	for _, ns := range []**lab.Namespace{&p.ours, &p.bare, &p.empty} {
+		if *ns, err = routed(); err != nil {
+			return err
+		}
+	}
+	for _, step := range []func(context.Context) error{p.cold, p.start, p.changed, p.idles, p.others, p.connections} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *place) close() error {
+	if p.agent != nil {
+		p.agent.stop()
+	}
+	var err error
+	for _, ns := range []*lab.Namespace{p.ours, p.bare, p.empty} {
+		if ns != nil {
+			err = errors.Join(err, ns.Close())
+		}
+	}
+	return err
+}
+
+// text renders a state.
+func (p *place) text(ctx context.Context, st *state.State) (string, error) {
+	r, err := p.renderer.Render(ctx, st, p.vars)
+	if err != nil {
+		return "", err
+	}
+	return r.Text(), nil
+}
+
+// nft runs nft in a namespace with a text in a file, and says how long that takes
+// and how much memory in bytes.
+func (p *place) nft(ns *lab.Namespace, text string) (time.Duration, float64, error) {
+	file := filepath.Join(p.folder, "by-hand.nft")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return 0, 0, err
+	}
+	return program(ns, "nft", "-f", file)
+}
+
+func program(ns *lab.Namespace, name string, args ...string) (time.Duration, float64, error) {
+	cmd := exec.Command(name, args...)
+	var out []byte
+	var err error
+	start := time.Now()
+	if doErr := ns.Do(func() error { out, err = cmd.CombinedOutput(); return nil }); doErr != nil {
+		return 0, 0, doErr
+	}
+	took := time.Since(start)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	usage, _ := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	return took, float64(usage.Maxrss) * 1024, nil
+}
+
+// settleTime is for the kernel to free what was deleted, which it does behind
+// everybody's back.
+const settleTime = 200 * time.Millisecond
+
+func (p *place) flush(list ...*lab.Namespace) error {
+	for _, ns := range list {
+		if _, _, err := program(ns, "nft", "flush ruleset"); err != nil {
+			return err
+		}
+	}
+	time.Sleep(settleTime)
+	return nil
+}
+
+// cold is the way from a state file to proven rules, by `weft apply`.
+func (p *place) cold(ctx context.Context) error {
+	text, err := p.text(ctx, p.st)
+	if err != nil {
+		return err
+	}
+	proxy := proxyShape(p.st)
+	var encoder state.Encoder
+	file := filepath.Join(p.folder, "cold.yaml")
+	yaml, err := encoder.Encode(p.st)
+	if err == nil {
+		err = os.WriteFile(file, yaml, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	var cold, other pairs
+	var memory, proxyMemory, weftMemory []float64
+	for range p.rounds {
+		if err := p.flush(p.bare, p.ours); err != nil {
+			return err
+		}
+		bare, rss, err := p.nft(p.bare, text)
+		if err != nil {
+			return err
+		}
+		weft, own, err := program(p.ours, p.weft, "apply", "--state", file, "--templates", p.set, "--history", "",
+			"--lock", filepath.Join(p.folder, "lock"), "--socket", "")
+		if err != nil {
+			return err
+		}
+		if err := p.flush(p.bare); err != nil {
+			return err
+		}
+		shape, proxyRSS, err := p.nft(p.bare, proxy)
+		if err != nil {
+			return err
+		}
+		cold.add(weft, bare)
+		other.add(bare, shape)
+		memory, proxyMemory, weftMemory = append(memory, rss), append(proxyMemory, proxyRSS), append(weftMemory, own)
+	}
+	p.took("cold start, proof included", "bare nft -f of the same text", cold)
+	p.took("bare nft -f of the full text", "nft -f of kube-proxy's shape", other)
+	p.bytes("nft's memory for the full text", "for kube-proxy's shape", memory, proxyMemory)
+	p.bytes("memory of weft apply, at most", "nft's for the full text", weftMemory, memory)
+	return p.flush(p.bare, p.ours)
+}
+
+// start makes both namespaces ready for changes.
+func (p *place) start(ctx context.Context) error {
+	text, err := p.text(ctx, p.st)
+	if err != nil {
+		return err
+	}
+	for _, ns := range []*lab.Namespace{p.bare, p.ours} {
+		if err := ns.Load(dropping); err != nil {
+			return err
+		}
+	}
+	if _, _, err := p.nft(p.bare, text); err != nil {
+		return err
+	}
+	p.agent, err = startAgent(ctx, p.weft, p.folder, p.set, p.ours, p.st)
+	return err
+}
+
+// changed makes each change, by the agent and by hand.
+func (p *place) changed(ctx context.Context) error {
+	for _, c := range changes {
+		var took pairs
+		var cpu []float64
+		for round := range p.rounds {
+			if c.name == "one ServicePort removed" && round > 0 && len(p.st.ServicePorts) == p.size {
+				break
+			}
+			ours, own, hand, err := p.once(ctx, c, round)
+			if err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
+			}
+			took.add(ours, hand)
+			cpu = append(cpu, own.Seconds())
+		}
+		against := "smallest transaction by hand"
+		if c.full {
+			against = "bare nft -f of the full text"
+		}
+		p.took(c.name+", proof included", against, took)
+		p.seconds(c.name+": weft's own CPU", cpu)
+	}
+	return nil
+}
+
+// once makes a change once.
+func (p *place) once(ctx context.Context, c change, round int) (ours, own, hand time.Duration, err error) {
+	before, err := p.text(ctx, p.st)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	after, what := c.to(p.st, round)
+	text, err := p.text(ctx, after)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	transaction := "table ip weft {\n}\ndelete table ip weft\n" + text
+	if !c.full {
+		if transaction, err = byHand(before, text, what); err != nil {
+			return 0, 0, 0, err
+		}
+	}
+	if hand, _, err = p.nft(p.bare, transaction); err != nil {
+		return 0, 0, 0, err
+	}
+	time.Sleep(settleTime)
+	busy, err := p.agent.cpu()
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	text2, err := p.agent.encoder.Encode(after)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	if err := os.WriteFile(p.agent.file+".new", text2, 0o600); err != nil {
+		return 0, 0, 0, err
+	}
+	start := time.Now()
+	if err := os.Rename(p.agent.file+".new", p.agent.file); err != nil {
+		return 0, 0, 0, err
+	}
+	proven, err := p.agent.wait(ctx, after.Generation)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	time.Sleep(settleTime)
+	later, err := p.agent.cpu()
+	p.st = after
+	return proven.Sub(start), later - busy, hand, err
+}
+
+// idles is what the agent costs while nothing changes, with the heartbeat.
+func (p *place) idles(ctx context.Context) error {
+	var rewritten []float64
+	for range p.rounds {
+		before, err := p.agent.cpu()
+		if err != nil {
+			return err
+		}
+		same := *p.st
+		same.Written = time.Now()
+		if err := p.agent.write(&same); err != nil {
+			return err
+		}
+		time.Sleep(settleTime)
+		after, err := p.agent.cpu()
+		if err != nil {
+			return err
+		}
+		rewritten = append(rewritten, (after - before).Seconds())
+	}
+	p.seconds("file rewritten, nothing changed: weft's CPU", rewritten)
+	before, err := p.agent.cpu()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-time.After(p.idle):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	after, err := p.agent.cpu()
+	if err != nil {
+		return err
+	}
+	p.add(row{what: "idle, with heartbeat", cost: (after - before).Seconds() / p.idle.Seconds() * 100, unit: "% of a core"})
+	resident, err := p.agent.resident()
+	p.bytes("resident memory of the agent", "", []float64{resident}, nil)
+	return err
+}
+
+// others is what a transaction of one element costs somebody else.
+func (p *place) others(context.Context) error {
+	var took pairs
+	for _, ns := range []*lab.Namespace{p.ours, p.empty} {
+		if err := ns.Load("table ip other {\n\tset s {\n\t\ttype inet_service\n\t}\n}\n"); err != nil {
+			return err
+		}
+	}
+	for range 3 * p.rounds {
+		const text = "add element ip other s { 1 }\ndelete element ip other s { 1 }\n"
+		beside, _, err := p.nft(p.ours, text)
+		if err != nil {
+			return err
+		}
+		alone, _, err := p.nft(p.empty, text)
+		if err != nil {
+			return err
+		}
+		took.add(beside, alone)
+	}
+	p.took("somebody else's one-element transaction beside weft", "without weft", took)
+	return nil
+}
+
+// connections is what the first packet of a connection costs in the kernel.
+func (p *place) connections(ctx context.Context) error {
+	shapes := []struct{ name, text string }{
+		{"no rule", noRule}, {"one plain dnat rule", plainRule}, {"kube-proxy's shape", proxyShape(p.st)}, {p.set, ""},
+	}
+	places := make([]*lab.Namespace, len(shapes))
+	for i, s := range shapes {
+		if places[i] = p.bare; s.text == "" {
+			continue
+		}
+		ns, err := routed()
+		if err != nil {
+			return err
+		}
+		defer ns.Close()
+		if err := ns.Load(s.text); err != nil {
+			return err
+		}
+		places[i] = ns
+	}
+	costs := make([][]float64, len(shapes))
+	for range p.rounds {
+		for i, ns := range places {
+			each, err := firstPackets(ctx, ns, 30000, p.send)
+			if err != nil {
+				return err
+			}
+			costs[i] = append(costs[i], each.Seconds())
+		}
+	}
+	own := make([]float64, len(shapes))
+	for i := range shapes {
+		own[i] = max(0, slices.Min(costs[i])-slices.Min(costs[0]))
+	}
+	p.add(row{what: "first packets of connections a second, from one core", cost: 1 / slices.Min(costs[3]), against: "through one plain dnat rule", yardstick: 1 / slices.Min(costs[1]), unit: "/s"})
+	p.add(row{what: "rules for the first packet", cost: own[3], against: "one plain dnat rule", yardstick: own[1], unit: "s"})
+	p.add(row{what: "rules for the first packet", cost: own[3], against: "kube-proxy's shape", yardstick: own[2], unit: "s"})
+	return nil
+}
