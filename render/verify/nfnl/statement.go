@@ -162,7 +162,7 @@ func decodeDynset(a *attrs) Expr {
 		case 7:
 			e.Exprs = append(e.Exprs, decodeExpr(a.data))
 		case 10:
-			e.Exprs = append(e.Exprs, a.exprs()...)
+			e.Exprs = append(e.Exprs, a.exprs(decodeExpr)...)
 		case 2, 8: // the set's id inside a transaction, and padding
 		case 9:
 			if flags := a.u32(); flags > 3 {
