@@ -67,6 +67,7 @@ type servicePortDocument struct {
 type factorDocument struct {
 	Node    string     `yaml:"node"`
 	Address netip.Addr `yaml:"address"`
+	Base    *float64   `yaml:"base"`
 	Latency *float64   `yaml:"latency"`
 	Trim    *float64   `yaml:"trim"`
 	Guard   *float64   `yaml:"guard"`

@@ -209,6 +209,7 @@ func appendFactor(b []byte, f *Factor) []byte {
 	} else {
 		b = appendAddress(append(b, "- {address: "...), f.Address)
 	}
+	b = appendNumber(b, ", base: ", f.Base)
 	b = appendNumber(b, ", latency: ", f.Latency)
 	b = appendNumber(b, ", trim: ", f.Trim)
 	b = appendNumber(b, ", guard: ", f.Guard)

@@ -57,7 +57,7 @@ func explained() *State {
 	p.Policy, p.Held = PolicyLatencyCPU, []Hold{HoldHysteresis, HoldStale}
 	p.Factors = []Factor{
 		{Address: netip.MustParseAddr("10.42.6.1"), Latency: new(1.0), Trim: new(1.0), Target: 0.2, Share: 0.2},
-		{Node: "k8s-slave-3-raspberrypi-4", Latency: new(0.9712), Trim: new(1.25), Guard: new(0.5), Target: 0.8, Share: 0.8},
+		{Node: "k8s-slave-3-raspberrypi-4", Base: new(0.75), Latency: new(0.9712), Trim: new(1.25), Guard: new(0.5), Target: 0.8, Share: 0.8},
 		{Node: "k8s-slave-4-raspberrypi-4"},
 	}
 	p.Affinity = ClientIP

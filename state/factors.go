@@ -17,6 +17,9 @@ type Factor struct {
 	// each for a node of its own, and then Address is the endpoint's.
 	Node    string
 	Address netip.Addr
+	// Base is the share that the weights alone give, above 0 and up to 1. It is nil
+	// where that is none: the node does not answer, or is drained.
+	Base *float64
 	// Latency is 1 for the nearest node and less for the others, above 0. It is
 	// nil where the policy does not look at latency.
 	Latency *float64
@@ -87,7 +90,7 @@ func compareFactors(a, b *Factor) int {
 }
 
 func equalFactors(a, b Factor) bool {
-	return a.Node == b.Node && a.Address == b.Address && equalNumbers(a.Latency, b.Latency) && equalNumbers(a.Trim, b.Trim) &&
+	return a.Node == b.Node && a.Address == b.Address && equalNumbers(a.Base, b.Base) && equalNumbers(a.Latency, b.Latency) && equalNumbers(a.Trim, b.Trim) &&
 		equalNumbers(a.Guard, b.Guard) && a.Target == b.Target && a.Share == b.Share
 }
 
@@ -135,6 +138,7 @@ func checkFactor(f *Factor, path string, r report) {
 	case f.Node != "" && !isSubdomain(f.Node):
 		r.got(path+".node", strict.Quote(f.Node), expectedSubdomain)
 	}
+	checkNumber(f.Base, 1, path+".base", r)
 	checkNumber(f.Latency, 1, path+".latency", r)
 	checkNumber(f.Trim, math.MaxFloat64, path+".trim", r)
 	checkNumber(f.Guard, 1, path+".guard", r)

@@ -87,7 +87,7 @@ func drawFactors(t *rapid.T) (factors []Factor) {
 		} else {
 			f.Address = netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
 		}
-		for _, v := range []**float64{&f.Latency, &f.Trim, &f.Guard} {
+		for _, v := range []**float64{&f.Base, &f.Latency, &f.Trim, &f.Guard} {
 			if rapid.Bool().Draw(t, "known") {
 				*v = new(rapid.Float64Range(5e-324, 1).Draw(t, "factor"))
 			}

@@ -184,6 +184,7 @@ func (s *scanner) factor() (f Factor) {
 		f.Node = s.until(", ")
 		s.require(isPlainName(f.Node))
 	}
+	f.Base = s.number("base: ")
 	f.Latency = s.number("latency: ")
 	f.Trim = s.number("trim: ")
 	f.Guard = s.number("guard: ")

@@ -19,11 +19,11 @@ func (p *program) explainShares(st *state.State, sp *state.ServicePort, now time
 	}
 	fmt.Fprintf(p.stdout, "  shares (policy %s%s):\n", sp.Policy, heldBy(sp.Held))
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "    NODE\tLATENCY\tCPU\tWEIGHT\tx LATENCY\tx TRIM\tx GUARD\tTARGET\tSHARE")
+	fmt.Fprintln(w, "    NODE\tLATENCY\tCPU\tBASE\tx LATENCY\tx TRIM\tx GUARD\tTARGET\tSHARE")
 	for _, f := range sp.Factors {
 		n := findNode(st, f.Node)
 		fmt.Fprintf(w, "    %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", nameOf(f), latencyOf(n, now), cpuOf(n, now),
-			strconv.FormatFloat(weightOf(sp, f), 'g', 4, 64), factor(f.Latency), factor(f.Trim), factor(f.Guard), percent(f.Target), percent(f.Share))
+			share(f.Base), factor(f.Latency), factor(f.Trim), factor(f.Guard), percent(f.Target), percent(f.Share))
 	}
 	return w.Flush()
 }
@@ -84,26 +84,19 @@ func origin(source string, measured, now time.Time) string {
 
 func age(t, now time.Time) string { return now.Sub(t).Round(time.Second).String() }
 
-// weightOf is the base weight of the endpoints that a factor is about, together.
-func weightOf(sp *state.ServicePort, f state.Factor) float64 {
-	sum := 0.0
-	for _, e := range sp.Endpoints {
-		switch {
-		case e.Node != f.Node || e.Node == "" && e.Address != f.Address:
-		case e.Weight == nil:
-			sum++
-		default:
-			sum += *e.Weight
-		}
-	}
-	return sum
-}
-
 func factor(v *float64) string {
 	if v == nil {
 		return "-"
 	}
 	return strconv.FormatFloat(*v, 'f', 3, 64)
+}
+
+// share is what the weights alone give; a node that is out, or drained, has none.
+func share(v *float64) string {
+	if v == nil {
+		return "-"
+	}
+	return percent(*v)
 }
 
 func percent(v float64) string { return strconv.FormatFloat(v*100, 'f', 1, 64) + "%" }

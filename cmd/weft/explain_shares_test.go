@@ -27,8 +27,8 @@ func TestExplainShares(t *testing.T) {
 	sp := &state.ServicePort{
 		Policy: state.PolicyLatencyCPU, Held: []state.Hold{state.HoldHysteresis, state.HoldStale},
 		Factors: []state.Factor{
-			{Address: outside, Latency: new(1.0), Trim: new(1.0), Target: 0.21, Share: 0.2},
-			{Node: "pi", Latency: new(0.9712), Trim: new(1.25), Guard: new(0.5), Target: 0.79, Share: 0.8},
+			{Address: outside, Base: new(0.25), Latency: new(1.0), Trim: new(1.0), Target: 0.21, Share: 0.2},
+			{Node: "pi", Base: new(0.75), Latency: new(0.9712), Trim: new(1.25), Guard: new(0.5), Target: 0.79, Share: 0.8},
 			{Node: "vm"},
 		},
 		Endpoints: []state.Endpoint{
@@ -37,10 +37,10 @@ func TestExplainShares(t *testing.T) {
 	}
 	want := `
   shares (policy latency-cpu, held by hysteresis, stale):
-    NODE       LATENCY               CPU                          WEIGHT  x LATENCY  x TRIM  x GUARD  TARGET  SHARE
-    10.42.6.1  not known             not known                    1       1.000      1.000   -        21.0%   20.0%
-    pi         515µs (peer, 3s ago)  81.3% (prometheus, 17s ago)  3.5     0.971      1.250   0.500    79.0%   80.0%
-    vm         no answer for 1m30s   not known                    1       -          -       -        0.0%    0.0%
+    NODE       LATENCY               CPU                          BASE   x LATENCY  x TRIM  x GUARD  TARGET  SHARE
+    10.42.6.1  not known             not known                    25.0%  1.000      1.000   -        21.0%   20.0%
+    pi         515µs (peer, 3s ago)  81.3% (prometheus, 17s ago)  75.0%  0.971      1.250   0.500    79.0%   80.0%
+    vm         no answer for 1m30s   not known                    -      -          -       -        0.0%    0.0%
 `
 	var out bytes.Buffer
 	if err := (&program{stdout: &out}).explainShares(st, sp, now); err != nil {

@@ -87,7 +87,7 @@ func plots(o options, chosen []scenario, by []policy, results [][][]*result) err
 		return fmt.Errorf("make the folder for plots: %w", err)
 	}
 	for i := range chosen {
-		if !chosen[i].plot && o.scenarios == "" {
+		if !o.isPlotted(&chosen[i]) {
 			continue
 		}
 		var first []*result

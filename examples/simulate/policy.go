@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"slices"
 	"time"
 
 	"weft/state"
@@ -276,12 +275,16 @@ type leastConnections struct{}
 func (leastConnections) tick(*world, *agent) float64 { return 10 }
 
 func (leastConnections) choose(w *world, a *agent) int {
-	least := slices.MinFunc(a.counts, func(x, y count) int { return x.open - y.open }).open
-	var among []int
+	least, n, chosen := math.MaxInt, 0, 0
 	for i := range a.counts {
-		if a.counts[i].open == least {
-			among = append(among, i)
+		if open := a.counts[i].open; open < least {
+			least, n = open, 0
+		} else if open > least {
+			continue
+		}
+		if n++; w.chance.IntN(n) == 0 { // each of those that are equal with the same chance
+			chosen = i
 		}
 	}
-	return among[w.chance.IntN(len(among))]
+	return chosen
 }

@@ -16,6 +16,8 @@ type result struct {
 	// late is how much longer a request took on the way down than on the way up,
 	// at the same load, where there is one.
 	late float64
+	// reduced is the summary of a run of which nothing else is left.
+	reduced *summary
 }
 
 type shareAt struct {
@@ -93,7 +95,16 @@ func (r *result) between(from, to float64) float64 {
 // summary are the figures of a run, of several seeds their mean. Times are in ms.
 type summary struct{ mean, p95, p99, failed, writes, late float64 }
 
+// reduce leaves the summary alone: a run has some hundred thousand requests.
+func (r *result) reduce() {
+	s := r.summary()
+	*r = result{reduced: &s}
+}
+
 func (r *result) summary() summary {
+	if r.reduced != nil {
+		return *r.reduced
+	}
 	return summary{
 		1000 * r.mean(), 1000 * quantile(r.took, 0.95), 1000 * quantile(r.took, 0.99),
 		100 * float64(r.failed) / math.Max(1, float64(len(r.took))), r.writes, 1000 * r.late,

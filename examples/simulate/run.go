@@ -50,7 +50,11 @@ func simulate(chosen []scenario, by []policy, o options) [][][]*result {
 			for k := range results[i][j] {
 				g.Go(func() error {
 					s := chosen[i] // a run may change it
-					results[i][j][k] = newWorld(&s, by[j], o.seed+uint64(k)).run()
+					r := newWorld(&s, by[j], o.seed+uint64(k)).run()
+					if k > 0 || !o.isPlotted(&s) {
+						r.reduce()
+					}
+					results[i][j][k] = r
 					return nil
 				})
 			}
@@ -59,6 +63,9 @@ func simulate(chosen []scenario, by []policy, o options) [][][]*result {
 	_ = g.Wait() // the runs return no errors
 	return results
 }
+
+// isPlotted says which scenarios are worth a look: some, and those asked for.
+func (o *options) isPlotted(s *scenario) bool { return o.out != "" && (s.plot || o.scenarios != "") }
 
 func table(out io.Writer, s *scenario, by []policy, results [][]*result) error {
 	fmt.Fprintf(out, "%s: %s\n", s.name, s.about)

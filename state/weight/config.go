@@ -11,6 +11,11 @@ import (
 type Config struct {
 	// Policy is that of ServicePorts that name none.
 	Policy state.Policy
+	// Base is what the weights of endpoints are multiplied with.
+	Base Base
+	// NodeWeights are multiplied with those of the endpoints on a node, too, by the
+	// node's name; a node that is not there has 1, and 0 drains it.
+	NodeWeights map[string]float64
 	// RequestTime is the time that a typical request takes apart from the way
 	// there, above 0: a difference of the way is judged beside it.
 	RequestTime time.Duration
@@ -34,10 +39,26 @@ type Config struct {
 	Guard bool
 }
 
+// Base is what endpoints count for before anything is measured.
+type Base string
+
+const (
+	// BaseEndpoint counts each endpoint as one.
+	BaseEndpoint Base = "endpoint"
+	// BaseNode counts each node as one: its endpoints share that.
+	BaseNode Base = "node"
+	// BaseCores counts each node as its cores; one of which they are not known
+	// counts as the median of the others.
+	BaseCores Base = "cores"
+)
+
+// Bases lists them, the default first.
+func Bases() []Base { return []Base{BaseEndpoint, BaseNode, BaseCores} }
+
 // Default is the Config that needs no choice.
 func Default() Config {
 	return Config{
-		Policy: state.PolicyLatencyCPU, RequestTime: 5 * time.Millisecond, Knee: 0.5, Floor: 0.1, Ceiling: 1e6,
+		Policy: state.PolicyLatencyCPU, Base: BaseEndpoint, RequestTime: 5 * time.Millisecond, Knee: 0.5, Floor: 0.1, Ceiling: 1e6,
 		Hysteresis: 0.02, StepLimit: 0.1, SlowStart: 30 * time.Second, Guard: true,
 	}
 }
@@ -85,6 +106,7 @@ const (
 	maxInterval   = 30 * time.Second   // between two samples: what a longer silence meant nobody knows
 	nearby        = 0.001              // seconds of latency that policy local overlooks
 	far           = 0.02               // the factor of a node that policy local avoids
+	mostWeight    = 1e300              // of an endpoint, so that it times its cores is still a number
 	leastRamp     = 0.1                // of a new endpoint's weight
 	noDistance    = 0.002              // of two lists of shares that are the same to a reader
 	noDifference  = 1e-6               // of two that differ by rounding alone

@@ -347,3 +347,50 @@ func TestDualStack(t *testing.T) {
 		}
 	}
 }
+
+// Two endpoints on the first node, one on each of the others, whose cores are 8, 4
+// and not known.
+func TestBaseWeights(t *testing.T) {
+	tests := []struct {
+		name   string
+		base   weight.Base
+		nodes  map[string]float64
+		weight float64 // of the endpoint on the second node
+		policy state.Policy
+		want   []float64
+	}{
+		{"each endpoint", weight.BaseEndpoint, nil, 1, "", same(1/4., 4)},
+		{"each node", weight.BaseNode, nil, 1, "", []float64{1 / 6., 1 / 6., 1 / 3., 1 / 3.}},
+		{"each core, of the third node as many as the median", weight.BaseCores, nil, 1, "", []float64{4 / 18., 4 / 18., 4 / 18., 6 / 18.}},
+		{"weights of nodes", weight.BaseEndpoint, map[string]float64{"n0": 2, "n9": 7}, 1, "", []float64{2 / 6., 2 / 6., 1 / 6., 1 / 6.}},
+		{"weights multiply", weight.BaseEndpoint, map[string]float64{"n1": 2}, 3, "", []float64{1 / 9., 1 / 9., 6 / 9., 1 / 9.}},
+		{"a node that is drained", weight.BaseCores, map[string]float64{"n0": 0}, 1, "", []float64{0, 0, 4 / 10., 6 / 10.}},
+		{"the policy equal knows only drained or not", weight.BaseCores, map[string]float64{"n0": 0, "n1": 5}, 3, state.PolicyEqual, []float64{0, 0, 1 / 2., 1 / 2.}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := weight.Default()
+			c.Base, c.NodeWeights = tt.base, tt.nodes
+			p := begin(t, c, same(.001, 3), same(.1, 3))
+			p.st.Nodes[0].Cores, p.st.Nodes[1].Cores = 8, 4
+			p.change(func(sp *state.ServicePort) {
+				second := sp.Endpoints[0]
+				second.Port++
+				sp.Endpoints = slices.Insert(sp.Endpoints, 1, second)
+				sp.Endpoints[2].Weight, sp.Policy = &tt.weight, tt.policy
+				for i := range sp.Endpoints {
+					sp.Endpoints[i].Share = 1 / 4.
+				}
+			})
+			p.until(60)
+			p.wants("at first", tt.want...)
+			if f := p.last.ServicePorts[0].Factors[0]; tt.want[0] > 0 && math.Abs(*f.Base-2*tt.want[0]) > 1e-3 || tt.want[0] == 0 && f.Base != nil {
+				t.Errorf("the factors are %+v", f)
+			}
+			q := begin(t, c, same(math.NaN(), 3), same(math.NaN(), 3)) // a restart, when agents have told nothing yet
+			q.st.ServicePorts, q.before, q.at = p.st.ServicePorts, p.last, p.at
+			q.until(q.at + 30)
+			q.wants("after a restart", tt.want...)
+		})
+	}
+}

@@ -12,6 +12,7 @@ import (
 type node struct {
 	latency latency
 	cpu     cpu
+	cores   int // 0 while they are not known
 	// out is whether the node does not answer, and that counts.
 	out bool
 	// returned is when the node last answered again; zero if it always did.
@@ -134,6 +135,9 @@ func (e *Engine) node(name string, now time.Time) *node {
 
 func (n *node) observe(m *state.Node, now time.Time) {
 	n.cpu.observe(m.CPU, now)
+	if m.Cores > 0 {
+		n.cores = m.Cores
+	}
 	if m.Unreachable.IsZero() {
 		n.latency.observe(m.Latency, now)
 	} else {

@@ -93,9 +93,12 @@ func drawWeights(t *rapid.T, st *state.State) {
 // Whatever is measured, shares are shares.
 func TestAnyInputs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := newScene(t, drawConfig(t))
+		c := drawConfig(t)
+		c.Base = rapid.SampledFrom(weight.Bases()).Draw(t, "base")
 		n := rapid.IntRange(1, 5).Draw(t, "nodes")
 		st := cluster(make([]float64, n), nil)
+		c.NodeWeights = map[string]float64{"n0": drawNumber(t, "weight of a node")}
+		s := newScene(t, c)
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			if rapid.IntRange(0, 3).Draw(t, "members") == 0 {
 				p := *st.ServicePorts[0]
@@ -112,6 +115,7 @@ func TestAnyInputs(t *testing.T) {
 			measure(st, drawNumbers(t, n, "latency"), drawNumbers(t, n, "busy"), s.now.Add(time.Duration(rapid.IntRange(-100, 100).Draw(t, "age"))*time.Second))
 			for i := range st.Nodes {
 				st.Nodes[i].Unreachable = time.Time{}
+				st.Nodes[i].Cores = rapid.IntRange(0, 1<<20).Draw(t, "cores")
 				if rapid.IntRange(0, 3).Draw(t, "unreachable") == 0 {
 					st.Nodes[i].Unreachable = s.now
 				}

@@ -82,6 +82,7 @@ func (s *service) factors() []state.Factor {
 	shares := s.shares(factorOf)
 	for i, m := range s.live {
 		f := &factors[slices.Index(s.members, m)]
+		f.Base = figure(m.base)
 		f.Target, f.Share = digits(m.target), digits(shares[i])
 		if usesLatency(s.policy) && m.latency > 0 {
 			f.Latency = figure(m.latency)
@@ -104,7 +105,7 @@ func figure(v float64) *float64 { return new(max(digits(v), 1e-4)) }
 
 // looksSame allows for figures that moved by a little.
 func looksSame(f, g state.Factor) bool {
-	return f.Node == g.Node && f.Address == g.Address && near(f.Latency, g.Latency) && near(f.Trim, g.Trim) &&
+	return f.Node == g.Node && f.Address == g.Address && near(f.Base, g.Base) && near(f.Latency, g.Latency) && near(f.Trim, g.Trim) &&
 		near(f.Guard, g.Guard) && near(&f.Target, &g.Target) && f.Share == g.Share
 }
 

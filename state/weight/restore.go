@@ -13,6 +13,11 @@ func (e *Engine) restore(before *state.State, now time.Time) {
 	if before == nil || before.Written.IsZero() || !isFresh(before.Written, now, memory) {
 		return
 	}
+	for i := range before.Nodes { // an agent that was asked just now has not told yet
+		if n := e.nodes[before.Nodes[i].Name]; n != nil && n.cores == 0 {
+			n.cores = before.Nodes[i].Cores
+		}
+	}
 	for _, p := range before.ServicePorts {
 		if !p.Steered() {
 			continue

@@ -184,9 +184,13 @@ func (s *service) weigh(family int, e *Engine, now time.Time) (changed bool) {
 		}
 	}
 	weights := make([]float64, len(ends))
+	by := s.basesOf(ends, e.config.Base)
 	for _, answering := range [...]bool{true, false} {
 		for j, i := range ends {
-			weights[j] = s.weight(i, e.config.SlowStart, now, answering)
+			weights[j] = s.weight(i, &e.config, now, answering)
+			if by != nil {
+				weights[j] *= by[s.endpoints[i].member]
+			}
 		}
 		if normalise(weights) {
 			break
@@ -201,22 +205,65 @@ func (s *service) weigh(family int, e *Engine, now time.Time) (changed bool) {
 }
 
 // weight of an endpoint before anything is measured.
-func (s *service) weight(i int, slowStart time.Duration, now time.Time, answering bool) float64 {
-	end, m := &s.gathered.Endpoints[i], s.endpoints[i].member
-	w := 1.0
-	switch {
-	case answering && m.node != nil && m.node.out:
+func (s *service) weight(i int, c *Config, now time.Time, answering bool) float64 {
+	w := s.given(i, c)
+	if n := s.endpoints[i].member.node; answering && n != nil && n.out {
 		return 0
-	case end.Weight == nil:
-	case s.policy == state.PolicyEqual && *end.Weight > 0:
-	default:
-		w = *end.Weight
 	}
-	if age := s.age(i, now); age < slowStart && s.hasElder(slowStart, now) {
+	if s.policy == state.PolicyEqual && w > 0 {
+		w = 1
+	}
+	if age := s.age(i, now); age < c.SlowStart && s.hasElder(c, now) {
 		s.held.slowStart = true
-		w *= max(leastRamp, float64(age)/float64(slowStart))
+		w *= max(leastRamp, float64(age)/float64(c.SlowStart))
 	}
 	return w
+}
+
+// given is the weight of an endpoint as somebody chose it, with that of its node.
+func (s *service) given(i int, c *Config) float64 {
+	w := 1.0
+	if chosen := s.gathered.Endpoints[i].Weight; chosen != nil {
+		w = *chosen
+	}
+	if n, ok := c.NodeWeights[s.endpoints[i].member.group.node]; ok && n >= 0 {
+		w *= min(n, mostWeight)
+	}
+	return min(w, mostWeight)
+}
+
+// basesOf are what each endpoint of a member counts for, of endpoints of one family;
+// nil if each counts as one.
+func (s *service) basesOf(ends []int, by Base) map[*member]float64 {
+	if by != BaseNode && by != BaseCores || s.policy == state.PolicyEqual {
+		return nil
+	}
+	count := make(map[*member]float64, len(s.members))
+	for _, i := range ends {
+		count[s.endpoints[i].member]++
+	}
+	cores := s.cores(by)
+	for m, n := range count {
+		count[m] = cores / n
+		if by == BaseCores && m.node != nil && m.node.cores > 0 {
+			count[m] = float64(m.node.cores) / n
+		}
+	}
+	return count
+}
+
+// cores are those of a node that does not tell; 1 where nodes count alike.
+func (s *service) cores(by Base) float64 {
+	var known []float64
+	for _, m := range s.members {
+		if by == BaseCores && m.node != nil && m.node.cores > 0 {
+			known = append(known, float64(m.node.cores))
+		}
+	}
+	if len(known) == 0 {
+		return 1
+	}
+	return median(known)
 }
 
 // age of an endpoint is since it was new, or since its node answers again.
@@ -230,10 +277,10 @@ func (s *service) age(i int, now time.Time) time.Duration {
 
 // hasElder reports whether there is an endpoint that can take the traffic while
 // others are new.
-func (s *service) hasElder(slowStart time.Duration, now time.Time) bool {
+func (s *service) hasElder(c *Config, now time.Time) bool {
 	for i := range s.endpoints {
-		w, n := s.gathered.Endpoints[i].Weight, s.endpoints[i].member.node
-		if s.age(i, now) >= slowStart && (w == nil || *w > 0) && (n == nil || !n.out) {
+		n := s.endpoints[i].member.node
+		if s.age(i, now) >= c.SlowStart && s.given(i, c) > 0 && (n == nil || !n.out) {
 			return true
 		}
 	}
