@@ -128,5 +128,5 @@ func (s *Set) located(err error) *Error {
 }
 
 func (s *Set) parseError(err error) error {
-	return s.located(err)
+	return whyGone(s.located(err))
 }

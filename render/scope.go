@@ -16,9 +16,10 @@ type body struct {
 	// breaks and continues are about this range, not one inside.
 	breaks, continues bool
 
-	bound []string
-	index string   // the range's own variable for the number
-	calls []string // the templates that it names
+	bound     []string
+	index     string   // the range's own variable for the number
+	calls     []string // the templates that it names
+	functions []string // those that it calls
 }
 
 func bodyOf(n *parse.RangeNode) body {
@@ -35,6 +36,13 @@ func calls(l *parse.ListNode) []string {
 	var b body
 	b.list(l, false)
 	return b.calls
+}
+
+// functions are those that a list calls.
+func functions(l *parse.ListNode) []string {
+	var b body
+	b.list(l, false)
+	return b.functions
 }
 
 func names(decl []*parse.VariableNode) (list []string) {
@@ -101,6 +109,8 @@ func (b *body) pipe(p *parse.PipeNode) {
 
 func (b *body) argument(n parse.Node) {
 	switch n := n.(type) {
+	case *parse.IdentifierNode:
+		b.functions = append(b.functions, n.Ident)
 	case *parse.VariableNode:
 		b.variable(n.Ident[0])
 	case *parse.PipeNode:

@@ -38,6 +38,8 @@ type Set struct {
 	Files []templates.File
 	// Declared are the vars that the set itself adds, with their defaults.
 	Declared Vars
+	// Contract is the one that the set was written for, 1 to [Contract].
+	Contract int
 
 	auto  map[string]func() (*Set, error) // of [Auto]: what it chooses from, parsed when chosen
 	main  *template.Template
@@ -63,7 +65,7 @@ func Load(name string) (*Set, error) {
 }
 
 func loadAuto() *Set {
-	set := &Set{Name: Auto, auto: map[string]func() (*Set, error){}}
+	set := &Set{Name: Auto, Contract: Contract, auto: map[string]func() (*Set, error){}}
 	for _, name := range templates.Names() {
 		set.auto[name] = sync.OnceValues(func() (*Set, error) { return Load(name) })
 	}
@@ -118,7 +120,11 @@ func ParseVars(file string, text []byte) (Vars, error) {
 // that is executed must be called ruleset.nft.tmpl. declared are the set's own
 // vars, which may be nil.
 func Parse(name string, files []templates.File, declared Vars) (*Set, error) {
-	set := &Set{Name: name, Files: files, Declared: declared}
+	contract, err := contractOf(files)
+	if err != nil {
+		return nil, err
+	}
+	set := &Set{Name: name, Files: files, Declared: declared, Contract: contract}
 	root := template.New(name).Option("missingkey=error").Funcs(placeholders())
 	defined := map[string]string{}
 	for _, f := range files {
@@ -142,7 +148,6 @@ func Parse(name string, files []templates.File, declared Vars) (*Set, error) {
 	if set.main == nil {
 		return nil, fmt.Errorf("template set %s: no %s, which is what is executed", name, templates.Main)
 	}
-	var err error
 	set.woven, set.sites, err = weave(set.main)
 	return set, err
 }

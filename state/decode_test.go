@@ -92,6 +92,21 @@ func TestDecodeByHand(t *testing.T) {
 	}
 }
 
+// TestDecodeFirst reads a file of the first weft, which knew fewer fields.
+func TestDecodeFirst(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "as-first-written.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := Decode("as-first-written.yaml", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(st.ServicePorts) != 4 || len(st.Addresses) != 2 || st.Generation != 7 {
+		t.Errorf("got %d ServicePorts, %d addresses, generation %d", len(st.ServicePorts), len(st.Addresses), st.Generation)
+	}
+}
+
 // Documents that did not change come back as the same pointers, also after a file
 // that was refused, and whatever else moved.
 func TestDecoderKeepsPointers(t *testing.T) {

@@ -92,12 +92,12 @@ func (p *program) release(c *config.Config) error {
 	return nil
 }
 
-// notPinned is an error if rules are pinned: whoever did that meant it. That the
-// history cannot be read must stop nothing.
+// notPinned is an error if rules are pinned, or if that cannot be told: whoever did
+// that meant it.
 func (p *program) notPinned(c *config.Config) error {
 	pin, pinned, err := history.Pinned(c.History)
 	if err != nil {
-		fmt.Fprintf(p.stderr, "weft: warning: %v\n", err)
+		return fmt.Errorf("%w: `weft rollback --release` ends a pin that cannot be read", err)
 	}
 	if !pinned {
 		return nil

@@ -8,8 +8,9 @@ import (
 )
 
 // sampleStates are what a template set must cope with: nothing, one family,
-// both, every protocol, drained, skipped, very many endpoints.
-func sampleStates() ([]*state.State, error) {
+// both, every protocol, drained, skipped, very many endpoints, and where that is
+// weft's to serve, ClientIP affinity.
+func sampleStates(affinity bool) ([]*state.State, error) {
 	v4, v6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
 	sample := func(addresses []netip.Addr, ports ...*state.ServicePort) *state.State {
 		return &state.State{Node: "node-1", Addresses: addresses, ServicePorts: ports}
@@ -39,6 +40,11 @@ func sampleStates() ([]*state.State, error) {
 	states := []*state.State{
 		sample([]netip.Addr{v4}), sample([]netip.Addr{v4}, web), sample([]netip.Addr{v4}, skipped),
 		sample([]netip.Addr{v4, v6}, sctp, skipped, web, dns), sample([]netip.Addr{v6}, sctp), sample([]netip.Addr{v4}, many),
+	}
+	if affinity {
+		sticky := *web
+		sticky.Name, sticky.NodePort, sticky.Affinity = "sticky", 30004, state.ClientIP
+		states = append(states, sample([]netip.Addr{v4}, &sticky))
 	}
 	for _, st := range states {
 		if err := state.Validate(st); err != nil {

@@ -6,6 +6,9 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"weft/render"
+	"weft/state"
 )
 
 // versionInfo is what `weft version` tells.
@@ -14,6 +17,9 @@ type versionInfo struct {
 	Revision string `json:"revision" yaml:"revision"`
 	Go       string `json:"go" yaml:"go"`
 	Platform string `json:"platform" yaml:"platform"`
+	// State is the apiVersion of state files, and Contract that with templates.
+	State    string `json:"state" yaml:"state"`
+	Contract int    `json:"contract" yaml:"contract"`
 }
 
 func (p *program) versionCommand() *cobra.Command {
@@ -25,7 +31,7 @@ func (p *program) versionCommand() *cobra.Command {
 			if output != "text" {
 				return p.print(output, v)
 			}
-			_, err := fmt.Fprintf(p.stdout, "weft %s (revision %s) %s %s\n", v.Version, v.Revision, v.Go, v.Platform)
+			_, err := fmt.Fprintf(p.stdout, "weft %s (revision %s) %s %s, state %s, templates %d\n", v.Version, v.Revision, v.Go, v.Platform, v.State, v.Contract)
 			return err
 		},
 	}
@@ -36,7 +42,7 @@ func (p *program) versionCommand() *cobra.Command {
 // readVersion is what the build left in the binary. A build without version
 // control, as -buildvcs=false makes it, says so.
 func readVersion() versionInfo {
-	v := versionInfo{Version: "(devel)", Revision: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	v := versionInfo{Version: "(devel)", Revision: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, State: state.APIVersion, Contract: render.Contract}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v

@@ -19,6 +19,8 @@ type inputs struct {
 	newest  candidate
 	good    candidate // the last that the kernel took
 	pinned  *Desired  // goes before all of them; usually nil
+	// pinKnown is set once it could be told whether something is pinned.
+	pinKnown bool
 }
 
 // candidate is a template set with the vars to render it with.

@@ -145,6 +145,11 @@ func (l *Loop) close() {
 func (l *Loop) pass(ctx context.Context, change Change) {
 	wasStale := l.stale
 	l.read(change)
+	if l.Pinned != nil && !l.pinKnown {
+		l.failed()
+		l.schedule()
+		return
+	}
 	if l.pinned == nil && (!l.ready() || l.letGo()) {
 		l.schedule()
 		return

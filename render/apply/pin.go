@@ -7,15 +7,18 @@ import (
 )
 
 // readPin takes in whether something is pinned. While that cannot be told, what
-// was so stays so. A pin does not age with the state: somebody wants it so.
+// was so stays so, and where nothing was known yet, as when a newer weft wrote the
+// pin, nothing is loaded: somebody may not want what the state asks for. A pin does
+// not age with the state.
 func (l *Loop) readPin() {
 	if l.Pinned == nil {
 		return
 	}
 	pinned, err := l.Pinned()
-	if l.complain("pin", "what is pinned cannot be told", err) {
+	if l.complain("pin", "what is pinned cannot be told; `weft rollback --release` ends it", err) {
 		return
 	}
+	l.pinKnown = true
 	switch {
 	case pinned != nil && (l.pinned == nil || !l.pinned.SameText(pinned.Result)):
 		l.Log.Warn("rules pinned: they stay whatever the state and the templates say", "generation", pinned.State.Generation, "set", pinned.Set)

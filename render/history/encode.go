@@ -18,6 +18,9 @@ import (
 // follow as they are, so that the file can be read with a pager. Of an entry that
 // is mostly what the one before was, only what differs follows.
 type head struct {
+	// APIVersion is [APIVersion]. Entries of the first weft have none, and are of
+	// weft/v1.
+	APIVersion string `json:"apiVersion,omitempty"`
 	Entry
 	TextBytes  int `json:"textBytes"`
 	StateBytes int `json:"stateBytes"`
@@ -26,6 +29,11 @@ type head struct {
 	Digest string `json:"digest"`
 	Base   *base  `json:"base,omitempty"`
 }
+
+// APIVersion is the version of an entry's file that this package writes. One of
+// another version, or with a field that is not known here, is refused: what a newer
+// weft kept may mean something else.
+const APIVersion = "weft/v1"
 
 // base is the entry before, of which text and state are made.
 type base struct {
@@ -46,7 +54,7 @@ func digest(text string) string {
 // encode is the file of an entry that needs no other.
 func encode(e Entry) ([]byte, head, error) {
 	text := e.text()
-	h := head{Entry: bare(e), TextBytes: len(text), StateBytes: len(e.State), Digest: digest(text)}
+	h := head{APIVersion: APIVersion, Entry: bare(e), TextBytes: len(text), StateBytes: len(e.State), Digest: digest(text)}
 	data, err := contents(h, text, e.State)
 	return data, h, err
 }
@@ -54,7 +62,7 @@ func encode(e Entry) ([]byte, head, error) {
 // encodeAfter is the file of an entry that is made of the one before.
 func encodeAfter(before *kept, e Entry, text, state patch) ([]byte, head, error) {
 	h := head{
-		Entry: bare(e), TextBytes: len(text.literals), StateBytes: len(state.literals),
+		APIVersion: APIVersion, Entry: bare(e), TextBytes: len(text.literals), StateBytes: len(state.literals),
 		Base: &base{before.head.ID, text.pieces, state.pieces},
 	}
 	h.Digest = h.Base.digest(before.head.Digest, text.literals, state.literals)
@@ -150,8 +158,19 @@ func (h head) after(text, state []byte, before func(uint64) (Entry, string, erro
 }
 
 func decodeHead(line []byte) (head, error) {
+	var version struct {
+		APIVersion string `json:"apiVersion"`
+	}
+	if err := json.Unmarshal(line, &version); err != nil {
+		return head{}, fmt.Errorf("first line: %w", err)
+	}
+	if v := version.APIVersion; v != "" && v != APIVersion {
+		return head{}, fmt.Errorf("first line: got apiVersion %q, this build reads %s", v, APIVersion)
+	}
 	var h head
-	if err := json.Unmarshal(line, &h); err != nil {
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&h); err != nil {
 		return head{}, fmt.Errorf("first line: %w", err)
 	}
 	return h, nil

@@ -221,16 +221,24 @@ func (l *Log) Get(id uint64) (Entry, error) {
 	return e, err
 }
 
-// Last is the newest proven entry with its texts, and whether there is one.
+// Last is the newest proven entry with its texts, and whether there is one. An
+// entry that cannot be read and may be newer is an error: it is not known what was
+// proven last.
 func (l *Log) Last() (Entry, bool, error) {
-	entries, err := l.List()
-	for _, e := range slices.Backward(entries) {
-		if e.Result == Proven {
-			e, err := l.Get(e.ID)
+	files, err := l.survey()
+	if err != nil {
+		return Entry{}, false, fmt.Errorf("list the history: %w", err)
+	}
+	for _, f := range slices.Backward(files) {
+		if f.err != nil {
+			return Entry{}, false, f.err
+		}
+		if f.head.Result == Proven {
+			e, err := l.Get(f.id)
 			return e, err == nil, err
 		}
 	}
-	return Entry{}, false, err
+	return Entry{}, false, nil
 }
 
 // fileName has digits enough that names sort as IDs do.
