@@ -77,6 +77,7 @@ func (p *program) root() *cobra.Command {
 		p.statusCommand(), p.verifyCommand(), p.explainCommand(), p.checkCommand(), p.historyCommand(), p.rollbackCommand(), p.confirmCommand(),
 		p.templatesCommand(), p.stateCommand(), p.configCommand(), p.manifestCommand(), p.optionsCommand(), p.versionCommand(), p.manCommand(root),
 	)
+	p.completions(root)
 	return root
 }
 

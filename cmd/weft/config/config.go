@@ -99,6 +99,8 @@ type Key struct {
 	FileOnly bool
 	// Switch marks keys that are true or false: their flag needs no value.
 	Switch bool
+	// Choices are the words that the key takes; nil for one that takes others.
+	Choices []string
 
 	set func(*Config, string) error
 	get func(*Config) any

@@ -17,6 +17,7 @@ func text(name, value, doc string, field func(*Config) *string) Key {
 
 func choice(name, value, doc string, field func(*Config) *string, choices ...string) Key {
 	k := text(name, value, doc+": "+strings.Join(choices, ", "), field)
+	k.Choices = choices
 	k.set = func(c *Config, s string) error {
 		if !slices.Contains(choices, s) {
 			return fmt.Errorf("%s: got %q, expected one of %s", name, s, strings.Join(choices, ", "))
