@@ -19,7 +19,7 @@ import (
 )
 
 // cost is the CPU time that a request takes in all, nearly; the report tells what it was.
-const cost = 3 * time.Millisecond
+const cost = 3300 * time.Microsecond
 
 // outcome is what came of a run.
 type outcome struct {

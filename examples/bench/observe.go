@@ -150,25 +150,30 @@ func share(all []step, node int, at time.Duration) float64 {
 }
 
 // settling is how a node's share went from what it was at the time from to what it was
-// at the time to, and when nine tenths of the way were done for good.
+// on average in the last quarter of the time until to, and when nine tenths of the way
+// were done first.
 func settling(all []step, node int, from, to time.Duration) (before, after float64, took time.Duration) {
-	before, after = share(all, node, from), share(all, node, to)
-	missing := func(s step) bool {
-		gone, way := s.shares[node]-before, after-before
-		return way > 0 && gone < 0.9*way || way < 0 && gone > 0.9*way
-	}
-	done := from
-	if before == after {
-		return before, after, 0
-	}
-	for _, s := range slices.Backward(all) {
-		if s.at > to {
+	before, after = share(all, node, from), mean(all, node, to-(to-from)/4, to)
+	for _, s := range all {
+		if s.at <= from || s.at > to {
 			continue
 		}
-		if s.at <= from || missing(s) {
-			break
+		if (s.shares[node]-before)/(after-before) >= 0.9 {
+			return before, after, s.at - from
 		}
-		done = s.at
 	}
-	return before, after, done - from
+	return before, after, 0
+}
+
+// mean is a node's share on average from one time to another.
+func mean(all []step, node int, from, to time.Duration) float64 {
+	sum, at := 0.0, from
+	for _, s := range all {
+		if s.at > from && s.at < to {
+			sum += share(all, node, at) * (s.at - at).Seconds()
+			at = s.at
+		}
+	}
+	sum += share(all, node, at) * (to - at).Seconds()
+	return sum / (to - from).Seconds()
 }

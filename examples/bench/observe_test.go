@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -24,16 +25,16 @@ func TestSettling(t *testing.T) {
 		took          time.Duration
 	}{
 		{"at once", at(0.3, 0.3, 0.1, 0.1, 0.1), 1 * second, 4 * second, 0.3, 0.1, 1 * second},
-		{"in steps", at(0.3, 0.3, 0.2, 0.13, 0.115, 0.1), 1 * second, 5 * second, 0.3, 0.1, 3 * second},
-		{"back for a while", at(0.3, 0.1, 0.2, 0.1), 0, 3 * second, 0.3, 0.1, 3 * second},
-		{"too far first", at(0.3, 0.05, 0.1), 0, 2 * second, 0.3, 0.1, 1 * second},
-		{"upwards", at(0.1, 0.1, 0.29, 0.3), 0, 3 * second, 0.1, 0.3, 2 * second},
+		{"in steps", at(0.3, 0.3, 0.2, 0.13, 0.115, 0.1, 0.1, 0.1), 1 * second, 7 * second, 0.3, 0.1, 3 * second},
+		{"too far first", at(0.3, 0.05, 0.1, 0.1, 0.1), 0, 4 * second, 0.3, 0.1, 1 * second},
+		{"upwards", at(0.1, 0.1, 0.29, 0.3, 0.3), 0, 4 * second, 0.1, 0.3, 2 * second},
 		{"not at all", at(0.3, 0.3, 0.3), 0, 2 * second, 0.3, 0.3, 0},
-		{"what came later does not count", at(0.3, 0.1, 0.9), 0, 1 * second, 0.3, 0.1, 1 * second},
+		{"what came later does not count", at(0.3, 0.1, 0.1, 0.1, 0.1, 0.9), 0, 4 * second, 0.3, 0.1, 1 * second},
+		{"the mean of the last quarter", at(0.5, 0.4, 0.3, 0.2, 0.1), 0, 4 * second, 0.5, 0.2, 3 * second},
 	}
 	for _, c := range cases {
 		before, after, took := settling(c.steps, 0, c.from, c.to)
-		if before != c.before || after != c.after || took != c.took {
+		if math.Abs(before-c.before) > 1e-9 || math.Abs(after-c.after) > 1e-9 || took != c.took {
 			t.Errorf("%s: got %v to %v in %v, want %v to %v in %v", c.name, before, after, took, c.before, c.after, c.took)
 		}
 	}

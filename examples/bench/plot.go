@@ -107,5 +107,6 @@ func mark(p *plot.Plot, r *outcome) {
 	for _, s := range r.spans {
 		p.Add(chart.Mark{X: s.from.Seconds(), Text: s.name})
 	}
-	p.X.Min, p.X.Max = 0, r.spans[len(r.spans)-1].to.Seconds()
+	// Beside the last phase is room for the legend.
+	p.X.Min, p.X.Max = 0, 1.2*r.spans[len(r.spans)-1].to.Seconds()
 }

@@ -135,7 +135,7 @@ func moves(out io.Writer, r *outcome) {
 			continue
 		}
 		before, after, took := settling(all, s.moves, s.from, s.to)
-		fmt.Fprintf(out, "%s, %s: its share in the rules went from %.3f to %.3f, nine tenths of it in %.1f s\n", nodeName(s.moves), s.name, before, after, took.Seconds())
+		fmt.Fprintf(out, "%s, %s: its share in the rules went from %.3f to %.3f, nine tenths of the way in %.1f s\n", nodeName(s.moves), s.name, before, after, took.Seconds())
 	}
 	fmt.Fprintln(out)
 }

@@ -30,13 +30,13 @@ const nobody = -1
 
 func phases() []phase {
 	return []phase{
-		{"start", 30 * time.Second, nil, nobody},
-		{"rest", 50 * time.Second, nil, nobody},
+		{"start", 40 * time.Second, nil, nobody},
+		{"rest", 60 * time.Second, nil, nobody},
 		{"noise", 30 * time.Second, noise, nobody},
-		{"slow", 40 * time.Second, slowDown, slowed},
+		{"slow", 35 * time.Second, slowDown, slowed},
 		{"fast again", 25 * time.Second, speedUp, slowed},
-		{"dead", 20 * time.Second, stop, victim},
-		{"alive again", 25 * time.Second, bringBack, victim},
+		{"dead", 15 * time.Second, stop, victim},
+		{"alive again", 20 * time.Second, bringBack, victim},
 	}
 }
 

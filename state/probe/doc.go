@@ -3,7 +3,8 @@
 // A [Monitor] makes a round for each node that matters every few seconds: three
 // probes 50 ms apart, of which the round keeps one value. An [Estimate] makes one
 // latency out of the rounds: it follows slowly, takes over a jump that two rounds
-// agree on, and declares a node unreachable after three rounds without an answer.
+// agree on, and declares a node unreachable after three rounds without an answer, of
+// which the second and the third come a second after the one before.
 // Estimates are pure; whatever talks to the network is a [Prober]:
 //
 //   - [Peer], the default, asks the agent on the node with a packet of UDP, and

@@ -96,6 +96,15 @@ func (e *Estimate) Failed(at time.Time) {
 	}
 }
 
+// InDoubt reports whether the next round may tell that the node is gone, or that it
+// is back.
+func (e *Estimate) InDoubt() bool {
+	if e.lost.IsZero() {
+		return e.failed > 0
+	}
+	return e.good > 0
+}
+
 // Restart forgets the latency, because the next rounds measure something else.
 // Whether the node is reachable stays.
 func (e *Estimate) Restart() { e.value, e.previous = 0, 0 }

@@ -16,6 +16,11 @@ import (
 // maxInFlight is how many rounds are under way at most.
 const maxInFlight = 16
 
+// retry is how soon the round after one comes that casts doubt on a node: a node that
+// is gone costs connections until it is known. Since doubt ends after two more rounds,
+// it costs no more than those.
+const retry = time.Second
+
 // Monitor keeps an estimate of each node that matters. It is a meter of the watcher:
 // Aim says what there is to probe, Run probes it, and Measure tells what is known.
 // Make it by [New].
@@ -133,7 +138,12 @@ func (m *Monitor) after(r *record, now time.Time) time.Time {
 	if r.due.IsZero() {
 		return now.Add(time.Duration(rand.Float64() * float64(interval)))
 	}
-	return now.Add(time.Duration((0.9 + 0.2*rand.Float64()) * float64(interval)))
+	return now.Add(jitter(interval))
+}
+
+// jitter makes a time up to a tenth longer or shorter.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration((0.9 + 0.2*rand.Float64()) * float64(d))
 }
 
 // spacing is the time between two rounds of a node.
@@ -177,7 +187,11 @@ func (m *Monitor) enter(r *record, round Round, err error) (before, after Estima
 	defer m.mu.Unlock()
 	r.running = false
 	before = r.estimate
-	r.take(time.Now(), round, err, m.spacing())
+	now := time.Now()
+	r.take(now, round, err, m.spacing())
+	if soon := now.Add(jitter(retry)); r.estimate.InDoubt() && soon.Before(r.due) {
+		r.due = soon
+	}
 	return before, r.estimate
 }
 

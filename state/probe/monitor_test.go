@@ -287,6 +287,36 @@ func TestNodeFails(t *testing.T) {
 	})
 }
 
+// A node that may be gone is asked again soon, and so is one that may be back: what
+// the rounds 4 to 8 say is known two seconds after the first of them. In between, a
+// node that is known to be gone is asked no more often than others.
+func TestDoubt(t *testing.T) {
+	down := func(_ string, n int) (Round, error) {
+		if n > 3 && n <= 8 {
+			return Round{}, errors.New("no answer")
+		}
+		return Round{Value: 2 * ms, Source: "peer"}, nil
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := watching(t, &fake{takes: 100 * ms, answers: down}, cluster(0))
+		defer w.stop()
+		w.at(time.Minute)
+		rounds := w.of("own")
+		for i, soon := range []bool{false, false, false, true, true, false, false, false, true, false} {
+			if i == 0 {
+				continue // it has a place of its own within the interval
+			}
+			apart, least, most := rounds[i+1].Sub(rounds[i]), 4500*ms, 5500*ms
+			if soon {
+				least, most = 1000*ms, 1200*ms
+			}
+			if apart < least || apart > most {
+				t.Errorf("round %d is %v after the one before, want %v to %v", i+2, apart, least, most)
+			}
+		}
+	})
+}
+
 // That there is nothing to probe is not a node's failure.
 func TestNothingToProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
