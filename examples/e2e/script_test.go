@@ -49,6 +49,7 @@ const patience = 30 * time.Second
 //	                         opens connections from a host and compares where they went with the shares
 //	refused HOST NET TO      wants a connection to be refused at once
 //	apiserver stop|start|SIGNAL
+//	ago NAME DURATION        sets a variable to the time that it was so long ago, as Kubernetes writes it
 //
 // The condition [watchlist] holds where the API server has it.
 //
@@ -57,7 +58,7 @@ func (s *stage) commands() map[string]func(*testscript.TestScript, bool, []strin
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"kubectl": s.kubectl, "on": s.on, "start": s.start, "signal": s.signal, "finish": s.finish, "until": s.until,
 		"never": s.never, "said": said, "proxy": s.proxy, "split": s.split, "refused": s.refused, "apiserver": s.apiserver,
-		"ports": s.ports, "token": s.token,
+		"ports": s.ports, "token": s.token, "ago": ago,
 	}
 }
 
@@ -176,6 +177,12 @@ func (s *stage) finish(ts *testscript.TestScript, _ bool, args []string) {
 	if code := strconv.Itoa(p.ExitCode()); code != args[1] {
 		ts.Fatalf("%s: exit code %s, want %s:\n%s", args[0], code, args[1], ts.ReadFile(args[0]+".err"))
 	}
+}
+
+func ago(ts *testscript.TestScript, _ bool, args []string) {
+	d, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	ts.Setenv(args[0], time.Now().Add(-d).UTC().Format(time.RFC3339Nano))
 }
 
 // until looks at standard output and standard error alike.

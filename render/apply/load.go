@@ -93,7 +93,6 @@ func (l *Loop) loadAndProve(ctx context.Context, desired *Desired, all bool) err
 		return err
 	}
 	l.applied, l.drift = nil, nil // what the kernel holds now is not known until it is proven
-	l.Status.Took(status.Apply, time.Since(start))
 	l.Status.Loaded(desired.State.Generation)
 	if before != nil && before.Table != desired.Table {
 		if err := l.beating(ctx, func() error { return Remove(ctx, l.Runner, before.Table) }); err != nil {
@@ -121,8 +120,28 @@ const (
 // Where the first is not known, or the difference is refused, it replaces the
 // tables: only what is refused then is the templates' fault.
 func (l *Loop) transact(ctx context.Context, desired *Desired, all bool) (what string, err error) {
-	if old, ok := l.held(desired.Table); ok && !all {
-		tx := ruleset.Diff(old, desired.Ruleset)
+	tx := l.plan(desired, all)
+	start := time.Now()
+	if what, err = l.execute(ctx, tx, desired); err == nil {
+		l.Status.Took(status.Apply, time.Since(start))
+	}
+	return what, err
+}
+
+// plan is the transaction of what differs; nil if all is to be replaced.
+func (l *Loop) plan(desired *Desired, all bool) *ruleset.Transaction {
+	start := time.Now()
+	defer func() { l.Status.Took(status.Plan, time.Since(start)) }()
+	old, ok := l.held(desired.Table)
+	if !ok || all {
+		return nil
+	}
+	return ruleset.Diff(old, desired.Ruleset)
+}
+
+// execute loads a transaction, or replaces all if it is nil or refused.
+func (l *Loop) execute(ctx context.Context, tx *ruleset.Transaction, desired *Desired) (what string, err error) {
+	if tx != nil {
 		if tx.Empty() {
 			return loadedDifference, nil
 		}

@@ -44,7 +44,7 @@ func TestReportsProof(t *testing.T) {
 	if !s.Health.Healthy || s.Rules.Wanted != 1 || s.Rules.Applied != 1 || s.Rules.Proven != 1 || s.Rules.Table != "weft" || s.Rules.HeartbeatSeconds != 60 {
 		t.Errorf("after the first proof: %+v, %+v", s.Health, s.Rules)
 	}
-	for _, stage := range []status.Stage{status.Read, status.Templates, status.Render, status.Apply, status.Verify} {
+	for _, stage := range []status.Stage{status.Read, status.Templates, status.Render, status.Plan, status.Apply, status.Verify} {
 		if w := work(s, stage); w.Count != 1 || w.LastSeconds <= 0 {
 			t.Errorf("%s: %+v, want one duration", stage, w)
 		}

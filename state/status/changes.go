@@ -13,6 +13,15 @@ const maxChanges = 10000
 type changes struct {
 	waiting []change
 	took    Histogram
+	last    time.Duration
+}
+
+// short is what was counted; nil if nothing was.
+func (c *changes) short() *Changes {
+	if c.took.Count == 0 {
+		return nil
+	}
+	return &Changes{c.took.Count, c.last.Seconds(), c.took.Sum / float64(c.took.Count)}
 }
 
 type change struct {
@@ -53,7 +62,8 @@ func (c *changes) proven(generation uint64, now time.Time) {
 		if w.generation == 0 || w.generation > generation {
 			break
 		}
-		c.took.add(max(now.Sub(w.at), 0))
+		c.last = max(now.Sub(w.at), 0)
+		c.took.add(c.last)
 		done++
 	}
 	c.waiting = slices.Delete(c.waiting, 0, done)

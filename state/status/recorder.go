@@ -249,7 +249,7 @@ func (r *Recorder) Status() Status {
 			s.Stages = append(s.Stages, w.copied())
 		}
 	}
-	s.Programming = r.changes.took.clone()
+	s.Programming, s.Changes = r.changes.took.clone(), r.changes.short()
 	s.Health = r.health(now)
 	return s
 }

@@ -131,6 +131,8 @@ type Status struct {
 	// the proof of the rules that follow. Only an agent that has both parts can
 	// tell.
 	Programming Histogram `json:"-" yaml:"-"`
+	// Changes is the same in short; absent if there was none.
+	Changes *Changes `json:"changes,omitempty" yaml:"changes,omitempty"`
 	// State is the newest that is known, Proven what is proven now; each may be
 	// nil.
 	State  *state.State `json:"-" yaml:"-"`
@@ -200,6 +202,14 @@ type Work struct {
 	// LastError is the last that was wrong, even if it is over.
 	LastError string    `json:"lastError,omitempty" yaml:"lastError,omitempty"`
 	Failed    time.Time `json:"failed,omitzero" yaml:"failed,omitempty"`
+}
+
+// Changes are those of endpoints whose rules were proven, since the start.
+type Changes struct {
+	Count uint64 `json:"count" yaml:"count"`
+	// LastSeconds is how long the last took, MeanSeconds all of them.
+	LastSeconds float64 `json:"lastSeconds" yaml:"lastSeconds"`
+	MeanSeconds float64 `json:"meanSeconds" yaml:"meanSeconds"`
 }
 
 // Health is what health checks ask, and why the answer is no.

@@ -42,6 +42,30 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestEachAlertIsTried looks for alerts that no test wants to fire, or to be silent.
+func TestEachAlertIsTried(t *testing.T) {
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(examples, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	rules, tests := read("weft.rules.yaml"), read("weft.rules_test.yaml")
+	for _, found := range regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(rules, -1) {
+		fires := regexp.MustCompile(`alertname: ` + found[1] + `\n +exp_alerts:(\n +-)? *\[?\{`)
+		silent := regexp.MustCompile(`alertname: ` + found[1] + `(, exp_alerts: \[\])?\}`)
+		if !fires.MatchString(tests) || !silent.MatchString(tests) {
+			t.Errorf("%s: fires in a test %v, is silent in one %v; want both", found[1], fires.MatchString(tests), silent.MatchString(tests))
+		}
+	}
+	for _, found := range regexp.MustCompile(`- record: (\S+)`).FindAllStringSubmatch(rules, -1) {
+		if !strings.Contains(tests, "- expr: "+found[1]+"\n") {
+			t.Errorf("no test looks at %s", found[1])
+		}
+	}
+}
+
 // TestRulesNameMetrics looks for names that no agent has.
 func TestRulesNameMetrics(t *testing.T) {
 	known := metrics.Names()

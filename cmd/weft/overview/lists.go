@@ -1,6 +1,7 @@
 package overview
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -95,7 +96,7 @@ func (p *printer) servicePorts(ports []status.ServicePort) {
 	}
 	if len(shown) > 0 {
 		p.table(func(w io.Writer) {
-			fmt.Fprintln(w, "SERVICEPORT\tNODEPORT\tCONNECTIONS\tSHARES OF NODES (AND WHAT ARRIVED)\tPOLICY")
+			fmt.Fprintln(w, "SERVICEPORT\tNODEPORT\tCONNECTIONS\tSHARES OF NODES (ARRIVED / ASKED)\tPOLICY")
 			for _, s := range shown {
 				fmt.Fprintf(w, "%s\t%s/%d\t%d\t%s\t%s\n", s.ID, s.Protocol, s.NodePort, s.Connections, strings.Join(byNode(s), "  "), policy(s))
 			}
@@ -143,57 +144,20 @@ func policy(s status.ServicePort) string {
 	return text
 }
 
-// byNode are the shares that nodes get, the largest first.
+// byNode are the shares that nodes get, the largest first, and what arrived.
 func byNode(s status.ServicePort) []string {
-	type part struct {
-		node        string
-		share       float64
-		connections uint64
-	}
-	var parts []part
-	for _, e := range s.Endpoints {
-		name := e.Node
-		if name == "" {
-			name = e.Address.String()
-		}
-		i := slices.IndexFunc(parts, func(p part) bool { return p.node == name })
-		if i < 0 {
-			i, parts = len(parts), append(parts, part{node: name})
-		}
-		parts[i].share += e.Share / float64(families(s))
-		if e.Seen != nil {
-			parts[i].connections += e.Seen.Connections
-		}
-	}
-	slices.SortStableFunc(parts, func(a, b part) int {
-		switch {
-		case a.share > b.share:
-			return -1
-		case a.share < b.share:
-			return 1
-		}
-		return strings.Compare(a.node, b.node)
+	parts := s.Portions()
+	slices.SortStableFunc(parts, func(a, b status.Portion) int {
+		return cmp.Or(cmp.Compare(b.Share, a.Share), strings.Compare(a.Name, b.Name))
 	})
 	texts := make([]string, len(parts))
 	for i, p := range parts {
-		texts[i] = Percent(p.share) + " " + p.node
-		if s.Connections > 0 {
-			texts[i] += " (" + Percent(float64(p.connections)/float64(s.Connections)) + ")"
+		texts[i] = Percent(p.Share) + " " + p.Name
+		if p.Seen != nil {
+			texts[i] += " (" + Percent(p.Seen.Share) + " / " + Percent(p.Seen.Asked) + ")"
 		}
 	}
 	return texts
-}
-
-func families(s status.ServicePort) int {
-	v4, v6 := 0, 0
-	for _, e := range s.Endpoints {
-		if e.Address.Addr().Is4() {
-			v4 = 1
-		} else {
-			v6 = 1
-		}
-	}
-	return max(v4+v6, 1)
 }
 
 func (p *printer) transactions(list []Transaction) {

@@ -57,8 +57,9 @@ func sample() *overview.Overview {
 				Wanted: 1834, Applied: 1834, Proven: 1834, Since: ago(3 * time.Minute), Checked: ago(10 * time.Second), Set: "cascade", Table: "weft",
 				HeartbeatSeconds: 60, Beat: ago(4 * time.Second), Beats: 600, Repairs: 1, Repaired: ago(50 * time.Hour), RepairedOf: "chain services changed by nft (process 17)",
 			},
-			Inputs: []status.Input{{Name: status.FromState, Good: ago(2 * time.Second)}, {Name: status.FromTemplates, Good: ago(3 * time.Hour)}},
-			Stages: []status.Work{{Stage: status.Render, Failures: 1, LastError: "_service.nft.tmpl:2: no\n  at length", Failed: ago(40 * time.Minute)}},
+			Changes: &status.Changes{Count: 12, LastSeconds: 0.052, MeanSeconds: 0.0843},
+			Inputs:  []status.Input{{Name: status.FromState, Good: ago(2 * time.Second)}, {Name: status.FromTemplates, Good: ago(3 * time.Hour)}},
+			Stages:  []status.Work{{Stage: status.Render, Failures: 1, LastError: "_service.nft.tmpl:2: no\n  at length", Failed: ago(40 * time.Minute)}},
 		}},
 		Traffic: &status.Traffic{Since: ago(7 * time.Minute), Connections: 1004},
 		Nodes: []status.Node{

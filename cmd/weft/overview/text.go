@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -95,7 +96,7 @@ func (p *printer) head(o *Overview) {
 	for _, s := range o.Agents {
 		p.linef("  %-10s %s, version %s, pid %d, up %s", "agent", s.Agent.Command, s.Agent.Version, s.Agent.PID, p.age(s.Agent.Started))
 		if slices.Contains(s.Agent.Parts, status.Applier) {
-			p.rules(s.Rules)
+			p.rules(s.Rules, s.Changes)
 		}
 	}
 	if o.State != nil {
@@ -110,7 +111,7 @@ func (p *printer) written(t time.Time) string {
 	return fmt.Sprintf(", written %s ago", p.age(t))
 }
 
-func (p *printer) rules(h status.Held) {
+func (p *printer) rules(h status.Held, changes *status.Changes) {
 	switch {
 	case h.Proven > 0:
 		p.linef("  %-10s generation %d since %s (%s), looked at %s ago, set %s, table %s%s", "proven", h.Proven,
@@ -119,6 +120,9 @@ func (p *printer) rules(h status.Held) {
 		p.linef("  %-10s nothing; generation %d was loaded", "proven", h.Applied)
 	default:
 		p.linef("  %-10s nothing", "proven")
+	}
+	if c := changes; c != nil {
+		p.linef("  %-10s %s of endpoints proven, each %s after its cause in the mean, the last %s", "changes", strconv.FormatUint(c.Count, 10), Milliseconds(c.MeanSeconds), Milliseconds(c.LastSeconds))
 	}
 	if h.Wanted != h.Proven {
 		p.linef("  %-10s generation %d", "wanted", h.Wanted)

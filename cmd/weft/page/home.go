@@ -57,17 +57,16 @@ type nodeView struct {
 // portView is a ServicePort with what each node gets of it.
 type portView struct {
 	status.ServicePort
-	// Parts are what was asked for; Arrived is what came, empty if nothing did.
-	Parts, Arrived []part
+	// Parts are the shares of now. Asked and Arrived are of the connections that
+	// came lately, empty if none did.
+	Parts, Asked, Arrived []part
 }
 
 // part is a node's part of a bar, from its start.
 type part struct {
-	Name         string
-	Color        int
-	Start, Share float64
-	// Came is the part of the connections that it got.
-	Came float64
+	status.Portion
+	Color int
+	Start float64
 }
 
 func (p *page) home(w http.ResponseWriter, r *http.Request) {
@@ -183,36 +182,25 @@ func newReason(text string, ports []status.ServicePort) reason {
 	return r
 }
 
-// viewOf adds up what each node gets. Where there are endpoints of both address
-// families it is the mean of both.
+// viewOf adds up what each node gets.
 func viewOf(s status.ServicePort, palette map[string]int) portView {
 	v := portView{ServicePort: s}
-	families := map[bool]bool{}
-	for _, e := range s.Endpoints {
-		families[e.Address.Addr().Is4()] = true
-	}
-	for _, e := range s.Endpoints {
-		name, color := e.Node, palette[e.Node]
-		if name == "" {
-			name, color = e.Address.String(), colors-1
+	for _, p := range s.Portions() {
+		color := colors - 1
+		if p.Known {
+			color = palette[p.Name]
 		}
-		i := slices.IndexFunc(v.Parts, func(p part) bool { return p.Name == name })
-		if i < 0 {
-			i, v.Parts = len(v.Parts), append(v.Parts, part{Name: name, Color: color})
-		}
-		v.Parts[i].Share += e.Share / float64(len(families))
-		if e.Seen != nil {
-			v.Parts[i].Came += float64(e.Seen.Connections) / float64(s.Connections)
-		}
+		v.Parts = append(v.Parts, part{Portion: p, Color: color})
 	}
 	slices.SortStableFunc(v.Parts, func(a, b part) int { return strings.Compare(a.Name, b.Name) })
 	if s.Connections > 0 {
-		v.Arrived = slices.Clone(v.Parts)
-		for i := range v.Arrived {
-			v.Arrived[i].Share = v.Arrived[i].Came
+		v.Asked, v.Arrived = slices.Clone(v.Parts), slices.Clone(v.Parts)
+		for i, p := range v.Parts {
+			v.Asked[i].Share, v.Arrived[i].Share = p.Seen.Asked, p.Seen.Share
 		}
 	}
 	inLine(v.Parts)
+	inLine(v.Asked)
 	inLine(v.Arrived)
 	return v
 }

@@ -326,7 +326,7 @@ func TestContents(t *testing.T) {
 	for target, wants := range map[string][]string{
 		"/": {
 			"Generation 1801 is proven", "web-000:http", "no answer for 1m", "all endpoints are on one node", "Latency in the last hour: now",
-			"Got <b>34%</b> of the new connections (3 380); 35% were asked for", "came 27%", "+2</span>", "rules changed by somebody else", `href="/?page=2#ports"`, "108 <small>ServicePorts",
+			"Got <b>34%</b> of the new connections (3 380); 35% were asked for", "27% arrived, 25% asked", "+2</span>", "rules changed by somebody else", `href="/?page=2#ports"`, "108 <small>ServicePorts",
 		},
 		"/?q=tcp%2F30007": {"web-007"},
 		"/?page=6":        {"web-118", `href="/?page=5#ports"`},
