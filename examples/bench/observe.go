@@ -17,6 +17,7 @@ type change struct {
 	agent      int           // among the entries
 	generation uint64
 	shares     []float64 // by node
+	why        *state.ServicePort
 }
 
 // observer reads what the agents of the entry nodes write, and keeps the /proc/stat of
@@ -79,8 +80,9 @@ func (o *observer) read(agent int, n *node, now time.Time) error {
 		return err
 	}
 	o.written[agent] = info.ModTime()
-	c := change{now.Sub(o.start), agent, st.Generation, make([]float64, len(o.side.nodes))}
-	for _, e := range st.ServicePorts[0].Endpoints {
+	port := st.ServicePorts[0]
+	c := change{now.Sub(o.start), agent, st.Generation, make([]float64, len(o.side.nodes)), port}
+	for _, e := range port.Endpoints {
 		i := slices.IndexFunc(o.side.nodes, func(n *node) bool { return n.Host.Host == e.Node })
 		c.shares[i] += e.Share
 	}

@@ -44,10 +44,10 @@ func TestSettling(t *testing.T) {
 // seen, since the next came at once, was written all the same.
 func TestStepsAndWrites(t *testing.T) {
 	changes := []change{
-		{0, 0, 1, []float64{0.5, 0.5}},
-		{1 * second, 1, 1, []float64{0.3, 0.7}},
-		{2 * second, 0, 4, []float64{0.1, 0.9}},
-		{9 * second, 1, 2, []float64{0.1, 0.9}},
+		{0, 0, 1, []float64{0.5, 0.5}, nil},
+		{1 * second, 1, 1, []float64{0.3, 0.7}, nil},
+		{2 * second, 0, 4, []float64{0.1, 0.9}, nil},
+		{9 * second, 1, 2, []float64{0.1, 0.9}, nil},
 	}
 	want := []step{{1 * second, []float64{0.4, 0.6}}, {2 * second, []float64{0.2, 0.8}}, {9 * second, []float64{0.1, 0.9}}}
 	got := steps(changes, 2)

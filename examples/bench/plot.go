@@ -32,7 +32,11 @@ func plots(o options, r *outcome, out io.Writer) error {
 	if err := plotTimes(times, o, r); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Plots: %s and %s.\n", shares, times)
+	rules := filepath.Join(o.out, "rules.csv")
+	if err := writeRules(rules, r); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "Plots: %s and %s; each change of rules, and why: %s.\n", shares, times, rules)
 	return nil
 }
 
