@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,8 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -22,7 +21,8 @@ const byService = "service"
 
 // informed is what informers hold, by namespace where only some are looked at.
 type informed struct {
-	factories []informers.SharedInformerFactory
+	all       []cache.SharedIndexInformer
+	running   sync.WaitGroup
 	scopes    map[string]scope // by namespace; "" is for all
 	nodeStore cache.Store
 	ranges    cache.Store // nil if the API server has none
@@ -50,7 +50,7 @@ type noted struct {
 
 // newInformed makes the informers, which begin when they are started. Nothing is
 // resynced: the state does not depend on events.
-func newInformed(client kubernetes.Interface, c *Config, withRanges bool, to noted) (*informed, error) {
+func newInformed(client *api, c *Config, withRanges bool, to noted) (*informed, error) {
 	in := &informed{scopes: map[string]scope{}}
 	namespaces := c.Namespaces
 	if len(namespaces) == 0 {
@@ -64,25 +64,21 @@ func newInformed(client kubernetes.Interface, c *Config, withRanges bool, to not
 	return in, errors.Join(problems...)
 }
 
-func (in *informed) factory(client kubernetes.Interface, namespace string, list func(*metav1.ListOptions)) informers.SharedInformerFactory {
-	f := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(namespace),
-		informers.WithTransform(trim), informers.WithTweakListOptions(list))
-	in.factories = append(in.factories, f)
-	return f
-}
-
 // addScope looks at Services that could have a nodePort, and at slices that are
 // not of a headless Service: nobody is told of the others.
-func (in *informed) addScope(client kubernetes.Interface, c *Config, namespace string, to noted) error {
-	services := in.factory(client, namespace, func(o *metav1.ListOptions) {
+func (in *informed) addScope(client *api, c *Config, namespace string, to noted) error {
+	services, errServices := informer(client.core, "services", namespace, &corev1.Service{}, func(o *metav1.ListOptions) {
 		o.FieldSelector = "spec.type!=" + string(corev1.ServiceTypeClusterIP) + ",spec.type!=" + string(corev1.ServiceTypeExternalName)
 		if c.Selector != nil {
 			o.LabelSelector = c.Selector.String()
 		}
-	}).Core().V1().Services().Informer()
-	slices := in.factory(client, namespace, func(o *metav1.ListOptions) {
+	})
+	slices, errSlices := informer(client.discovery, "endpointslices", namespace, &discoveryv1.EndpointSlice{}, func(o *metav1.ListOptions) {
 		o.LabelSelector = "!" + labelHeadless
-	}).Discovery().V1().EndpointSlices().Informer()
+	})
+	if err := errors.Join(errServices, errSlices); err != nil {
+		return err
+	}
 	in.scopes[namespace] = scope{services.GetStore(), slices.GetIndexer()}
 	return errors.Join(
 		slices.AddIndexers(cache.Indexers{byService: indexByService}),
@@ -125,11 +121,13 @@ func (in *informed) trigger(to noted, before, after any) {
 }
 
 // addCluster looks at what is in no namespace.
-func (in *informed) addCluster(client kubernetes.Interface, withRanges bool, to noted) error {
-	f := in.factory(client, metav1.NamespaceAll, func(*metav1.ListOptions) {})
-	nodes := f.Core().V1().Nodes().Informer()
+func (in *informed) addCluster(client *api, withRanges bool, to noted) error {
+	nodes, err := informer(client.core, "nodes", metav1.NamespaceAll, &corev1.Node{}, nil)
+	if err != nil {
+		return err
+	}
 	in.nodeStore = nodes.GetStore()
-	problem := in.add(nodes, to, cache.ResourceEventHandlerFuncs{
+	err = in.add(nodes, to, cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { to.moved() },
 		DeleteFunc: func(any) { to.moved() },
 		UpdateFunc: func(before, after any) { // kubelets report every few minutes
@@ -138,12 +136,15 @@ func (in *informed) addCluster(client kubernetes.Interface, withRanges bool, to 
 			}
 		},
 	})
-	if !withRanges {
-		return problem
+	if err != nil || !withRanges {
+		return err
 	}
-	ranges := f.Networking().V1().ServiceCIDRs().Informer()
+	ranges, err := informer(client.networking, "servicecidrs", metav1.NamespaceAll, &networkingv1.ServiceCIDR{}, nil)
+	if err != nil {
+		return err
+	}
 	in.ranges = ranges.GetStore()
-	return errors.Join(problem, in.add(ranges, to, handler(func(any) { to.moved() })))
+	return in.add(ranges, to, handler(func(any) { to.moved() }))
 }
 
 func (in *informed) add(i cache.SharedIndexInformer, to noted, h cache.ResourceEventHandler) error {
@@ -154,6 +155,7 @@ func (in *informed) add(i cache.SharedIndexInformer, to noted, h cache.ResourceE
 	if err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
+	in.all = append(in.all, i)
 	in.synced = append(in.synced, registration.HasSyncedChecker())
 	return nil
 }
@@ -209,18 +211,14 @@ func equalAddresses(a, b []corev1.NodeAddress) bool {
 // start begins to list and watch. It returns when all caches are filled and all
 // handlers have been told, or ctx ends.
 func (in *informed) start(ctx context.Context) bool {
-	for _, f := range in.factories {
-		f.StartWithContext(ctx)
+	for _, i := range in.all {
+		in.running.Go(func() { i.RunWithContext(ctx) })
 	}
 	return cache.WaitFor(ctx, "", in.synced...)
 }
 
 // stop waits for the informers' goroutines, whose context has ended.
-func (in *informed) stop() {
-	for _, f := range in.factories {
-		f.Shutdown()
-	}
-}
+func (in *informed) stop() { in.running.Wait() }
 
 func (in *informed) scope(namespace string) (scope, bool) {
 	if s, ok := in.scopes[metav1.NamespaceAll]; ok {

@@ -3,20 +3,20 @@ package kube
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"weft/state"
@@ -26,7 +26,7 @@ import (
 type Source struct {
 	config  Config
 	log     *slog.Logger
-	client  kubernetes.Interface
+	client  *api
 	contact *contact
 	events  *events
 
@@ -50,13 +50,13 @@ func New(config Config, server *rest.Config, log *slog.Logger) (*Source, error) 
 		s.contact.next = next
 		return s.contact
 	})
-	client, err := kubernetes.NewForConfig(server)
+	client, err := newAPI(server)
 	if err != nil {
-		return nil, fmt.Errorf("make a client for the API server: %w", err)
+		return nil, err
 	}
 	s.client = client
 	if config.Events {
-		s.events = newEvents(client, config.Node)
+		s.events = newEvents(client, config.Node, log)
 	}
 	return s, nil
 }
@@ -68,12 +68,15 @@ const discoveryRetry = 2 * time.Second
 // with the API server is said once and tried again.
 func (s *Source) Run(ctx context.Context, changed func()) error {
 	s.changed.Store(&changed)
+	g, ctx := errgroup.WithContext(ctx)
 	if s.events != nil {
-		if err := s.events.start(ctx); err != nil {
-			return err
-		}
-		defer s.events.stop()
+		g.Go(func() error { return s.events.run(ctx) })
 	}
+	g.Go(func() error { return s.follow(ctx) })
+	return g.Wait()
+}
+
+func (s *Source) follow(ctx context.Context) error {
 	withRanges, err := s.hasRanges(ctx)
 	if err != nil {
 		return err
@@ -105,17 +108,9 @@ func (s *Source) Run(ctx context.Context, changed func()) error {
 // tells the ranges of Services: it does so since Kubernetes 1.33.
 func (s *Source) hasRanges(ctx context.Context) (bool, error) {
 	for {
-		list, err := s.client.Discovery().ServerResourcesForGroupVersion(networkingv1.SchemeGroupVersion.String())
+		found, err := resources(ctx, s.client.networking)
 		if err == nil || apierrors.IsNotFound(err) {
-			if list == nil {
-				return false, nil
-			}
-			for i := range list.APIResources {
-				if list.APIResources[i].Name == "servicecidrs" {
-					return true, nil
-				}
-			}
-			return false, nil
+			return slices.ContainsFunc(found, func(r metav1.APIResource) bool { return r.Name == "servicecidrs" }), nil
 		}
 		s.failed(err)
 		select {
