@@ -41,6 +41,12 @@ func (w *weigher) connections() *weight.Connections {
 	if err != nil {
 		return nil // the observer has said why
 	}
+	return connectionsOf(counts)
+}
+
+// connectionsOf are counts as the engine takes them: those that were followed, so
+// that all numbers are about the same connections.
+func connectionsOf(counts *traffic.Counts) *weight.Connections {
 	c := &weight.Connections{At: counts.At, Exact: true, Counts: make(map[weight.NodePort]map[netip.AddrPort]weight.Count, len(counts.By))}
 	for port, by := range counts.By {
 		if port.Protocol != state.TCP {

@@ -29,6 +29,9 @@
 //	  200        5 s             120                          480                  24,000
 //	1,000       25 s             120                          480                  24,000
 //
+// Measured (BenchmarkAgent), that takes 2.3, 25 and 21 ms of processor time in each
+// second, signed, of the asker and of all who answer together.
+//
 // A node with endpoints answers as many probes as it sends, if every node has
 // an agent and endpoints: hence the factor of four. A probe of 72 bytes is a packet
 // of 100 bytes with its headers of IPv4 and UDP.

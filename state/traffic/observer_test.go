@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -97,10 +98,15 @@ func TestConnections(t *testing.T) {
 	eventually(t, o, 30000, serves, "the first counts", func(Count) bool { return true })
 	to := func(i int) netip.AddrPort { return netip.AddrPortFrom(node.IPv4, uint16(30000+i)) }
 
+	keeps := dial(t, l.Client, to(0))
+	kept := time.Now()
+	if _, err := io.WriteString(keeps, "GET / HTTP/1.1\r\nHost: web\r\n\r\n"); err != nil { // or it is closed after five seconds
+		t.Fatal(err)
+	}
 	if _, err := lab.Count(t.Context(), l.Client, "tcp", to(0), 200, 4); err != nil {
 		t.Fatal(err)
 	}
-	c := eventually(t, o, 30000, serves, "200 that are over", func(c Count) bool { return c.Opened == 200 && c.Young == 0 })
+	c := eventually(t, o, 30000, serves, "200 that are over", func(c Count) bool { return c.Opened == 201 && c.Young == 1 })
 	if c.Failed != 0 || c.Seconds <= 0 {
 		t.Errorf("counts are %+v, want none failed and some seconds", c)
 	}
@@ -110,11 +116,11 @@ func TestConnections(t *testing.T) {
 
 	before := c.Seconds
 	conn := dial(t, l.Client, to(0))
-	c = eventually(t, o, 30000, serves, "one that is open", func(c Count) bool { return c.Young == 1 && c.Seconds > before+0.2 })
+	c = eventually(t, o, 30000, serves, "one that is open", func(c Count) bool { return c.Opened == 202 && c.Young == 2 && c.Seconds > before+0.2 })
 	if err := conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, o, 30000, serves, "it is closed", func(d Count) bool { return d.Young == 0 && d.Opened == 201 && d.Failed == 0 && d.Seconds < c.Seconds+2 })
+	eventually(t, o, 30000, serves, "it is closed", func(d Count) bool { return d.Young == 1 && d.Opened == 202 && d.Failed == 0 && d.Seconds < c.Seconds+2 })
 
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
@@ -126,6 +132,15 @@ func TestConnections(t *testing.T) {
 		t.Error("an endpoint answered though all was dropped")
 	}
 	eventually(t, o, 30002, swallows, "one that was not answered", func(c Count) bool { return c.Opened == 1 && c.Failed == 1 && c.Young == 0 })
+
+	eventually(t, o, 30000, serves, "one that is kept open", func(c Count) bool { return c.Open == 1 && c.Young == 0 })
+	if age := time.Since(kept); age < Youth {
+		t.Errorf("it is kept open after %v", age)
+	}
+	if err := keeps.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, o, 30000, serves, "it is closed, too", func(c Count) bool { return c.Open == 0 && c.Failed == 0 })
 }
 
 func dial(t *testing.T, ns *lab.Namespace, to netip.AddrPort) (conn net.Conn) {

@@ -17,9 +17,11 @@
 //
 // The fast loop, every second, is the guard: it looks at how long connections
 // stay open on each node and cuts the share of one that stands out, within a
-// second or two. It never gives a node more than the slow loop does. Where
-// connections are kept open, it also steers new ones past a node that has too many
-// of them.
+// second or two. It never gives a node more than the slow loop does. One whose
+// endpoints refuse or ignore most connections falls below the floor, since those are
+// lost and not late. Where connections are kept open, new ones are steered past a node
+// that has too many of them: roughly while all are idle, for that is worth no rule, and
+// exactly while one is busy.
 //
 // Nothing here has a cliff: a node that is not measured gets the median of the
 // others, most nodes not measured means that nobody is judged, and every

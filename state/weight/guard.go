@@ -25,6 +25,12 @@ type conns struct {
 	// area and closed are connection-seconds and ended connections of the last
 	// few seconds: their ratio is how long a connection lasts.
 	area, closed float64
+	// failed are those of the closed ones that were refused or not answered. A node
+	// that gets few connections for it is judged by a longer time, too.
+	failed, longClosed, longFailed float64
+	// broken is whether a cut is, or still comes back from, one of a node that
+	// fails: that says nothing about what it can take.
+	broken bool
 	// cut and learned are logarithms, at most 0. What is learned lasts longer.
 	cut, learned float64
 }
@@ -51,6 +57,9 @@ const (
 	forgetTime    = 600.0
 	forgetFast    = 30.0 // for a node that is faster than normal: it can take more
 	firstTicks    = 5
+	failWindow    = 10.0
+	leastFailed   = 2.5
+	failLimit     = 3 * trimLimit // of the cut of a node that does not serve at all
 )
 
 // stepGuard takes in connections, and reports whether there was anything to see.
@@ -130,8 +139,13 @@ func (g *conns) grow(dt float64, exact bool) {
 		area = 0 // a counter that began anew
 	}
 	d := math.Exp(-dt / window)
-	g.area = g.area*d + area + failureCost*grown(c.Failed, before.Failed)
+	failed := grown(c.Failed, before.Failed)
+	g.area = g.area*d + area + failureCost*failed
 	g.closed = g.closed*d + closed
+	g.failed = g.failed*d + failed
+	d = math.Exp(-dt / failWindow)
+	g.longClosed = g.longClosed*d + closed
+	g.longFailed = g.longFailed*d + failed
 }
 
 // grown is how much a counter grew; 0 if it began anew.
@@ -201,12 +215,19 @@ func (s *service) cut(durations []float64, dt float64) {
 	normal := lowerMedian(durations, s.bases())
 	for i, m := range s.live {
 		want := min(max(gain*math.Log(h*normal/durations[i]), -trimLimit), 0)
+		lesson := learn
+		if m.conns.isBroken() {
+			lesson = 0
+		}
+		if m.conns.fails() {
+			want = -failLimit
+		}
 		m.conns.move(want, dt, release)
 		forget := forgetTime
 		if durations[i] < normal {
 			forget = forgetFast
 		}
-		m.conns.learn(learn, forget, dt)
+		m.conns.learn(lesson, forget, dt)
 	}
 }
 
@@ -231,7 +252,21 @@ func sensible(logarithm float64) float64 {
 }
 
 // factor is what remains of a share.
-func (g *conns) factor() float64 { return math.Exp(max(g.cut+g.learned, -trimLimit)) }
+func (g *conns) factor() float64 { return math.Exp(max(g.cut+g.learned, min(g.cut, -trimLimit))) }
+
+// fails reports whether most connections fail, and enough of them to be sure.
+func (g *conns) fails() bool {
+	return g.failed > leastFailed && 2*g.failed > g.closed || g.longFailed > leastFailed && 2*g.longFailed > g.longClosed
+}
+
+// isBroken is to be asked once for each look.
+func (g *conns) isBroken() bool {
+	g.broken = g.fails() || g.broken && g.cut < -0.1
+	return g.broken
+}
+
+// fallen is what remains of the floor of a node that does not serve at all.
+func (g *conns) fallen() float64 { return math.Exp(min(g.cut+trimLimit, 0)) }
 
 // hasCPU reports whether trims can be had.
 func (s *service) hasCPU() bool {

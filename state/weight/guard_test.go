@@ -161,3 +161,29 @@ func TestStockOfChance(t *testing.T) {
 		})
 	}
 }
+
+// A node that serves nobody falls below the floor, whether CPU use is known or not,
+// and comes back when it serves.
+func TestGuardFails(t *testing.T) {
+	for name, busy := range map[string][]float64{"with CPU use": same(.3, 4), "without": nil} {
+		t.Run(name, func(t *testing.T) {
+			p := begin(t, weight.Default(), same(.001, 4), busy)
+			f := newFlow(p, 50, .05, true)
+			f.until(60)
+			f.refused[1], f.lasts[1] = true, .001
+			f.until(66)
+			if s := f.share(1); s > .01 {
+				t.Errorf("it refuses all connections, and its share is %v", s)
+			}
+			f.refused[1], f.lasts[1] = false, .05
+			f.until(120)
+			if s := f.share(1); s < .15 {
+				t.Errorf("it has served for a minute, and its share is %v", s)
+			}
+			f.until(1200)
+			if s := f.share(1); s < .22 {
+				t.Errorf("it has served for 20 minutes, and its share is %v", s)
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package weight
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"weft/state"
@@ -24,7 +25,13 @@ func (s *service) bound(p []float64, c Config) {
 	if s.policy == state.PolicyLocal {
 		floor = min(floor, far)
 	}
-	bound(p, s.bases(), floor, c.Ceiling)
+	base := s.bases()
+	low, high := slices.Clone(base), base
+	for i, m := range s.live {
+		low[i] *= floor * m.conns.fallen()
+		high[i] *= c.Ceiling
+	}
+	bound(p, low, high)
 }
 
 // move is a step of the slow loop: a new target, and some of the way there. It

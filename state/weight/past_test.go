@@ -2,6 +2,7 @@ package weight
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -52,7 +53,12 @@ func TestBound(t *testing.T) {
 		p, base := draw("shares", 1e-9), draw("base shares", 1e-3)
 		want := append([]float64(nil), p...)
 		floor, ceiling := rapid.Float64Range(0, 1).Draw(t, "floor"), rapid.Float64Range(1, 5).Draw(t, "ceiling")
-		bound(p, base, floor, ceiling)
+		low, high := slices.Clone(base), slices.Clone(base)
+		for i := range base {
+			low[i] *= floor
+			high[i] *= ceiling
+		}
+		bound(p, low, high)
 		sum := 0.0
 		for i := range p {
 			sum += p[i]

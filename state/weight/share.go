@@ -52,19 +52,19 @@ func toward(p, target []float64, limit float64) (part float64) {
 	return part
 }
 
-// bound brings shares between floor and ceiling times the base shares and keeps
-// their proportions where it can. floor is 0 to 1, ceiling at least 1, and both
-// lists have the sum 1. It is the way in which CSS resolves flexible lengths: all
-// are scaled; if the bounds then take more than they give, the ones that are too
-// large are settled, else the ones that are too small; and again with the rest.
-func bound(p, base []float64, floor, ceiling float64) {
+// bound brings shares between low and high, and keeps their proportions where it
+// can. The sum of the shares is 1, that of low at most 1 and that of high at least. It
+// is the way in which CSS resolves flexible lengths: all are scaled; if the bounds then
+// take more than they give, the ones that are too large are settled, else the ones that
+// are too small; and again with the rest.
+func bound(p, low, high []float64) {
 	settled := make([]bool, len(p))
 	want := slices.Clone(p)
 	for range 2*len(p) + 1 {
 		scale(p, want, settled)
 		excess, some := 0.0, false
 		for i := range p {
-			if v := min(max(p[i], floor*base[i]), ceiling*base[i]); v != p[i] && !settled[i] {
+			if v := min(max(p[i], low[i]), high[i]); v != p[i] && !settled[i] {
 				excess += p[i] - v
 				some = true
 			}
@@ -73,13 +73,12 @@ func bound(p, base []float64, floor, ceiling float64) {
 			return
 		}
 		for i := range p {
-			low, high := floor*base[i], ceiling*base[i]
 			switch {
 			case settled[i]:
-			case excess >= 0 && p[i] > high:
-				p[i], settled[i] = high, true
-			case excess <= 0 && p[i] < low:
-				p[i], settled[i] = low, true
+			case excess >= 0 && p[i] > high[i]:
+				p[i], settled[i] = high[i], true
+			case excess <= 0 && p[i] < low[i]:
+				p[i], settled[i] = low[i], true
 			}
 		}
 	}
