@@ -217,7 +217,10 @@ func (e *Quota) String() string {
 
 func (e *Dynset) String() string {
 	op := []string{"add", "update", "delete"}[e.Op]
-	s := fmt.Sprintf("dynset %s reg_key %d set %s", op, e.Key, e.Set) + register("sreg_data", e.Data)
+	s := fmt.Sprintf("dynset %s reg_key %d set %s", op, e.Key, e.Set)
+	if e.Data != 0 {
+		s += fmt.Sprintf(" sreg_data %d", e.Data)
+	}
 	s += fmt.Sprintf(" timeout %dms", e.Timeout)
 	for _, x := range e.Exprs {
 		s += " expr [ " + x.String() + " ]"

@@ -2,10 +2,13 @@ package nfnl_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,12 +42,17 @@ func dial(t *testing.T, ns *lab.Namespace) *nfnl.Conn {
 	return c
 }
 
-// TestExpressionsLikeNft compares every expression of the constructs in
-// testdata with what nft's own decoder says about the same kernel objects.
-func TestExpressionsLikeNft(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.nft")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no rulesets", err)
+// TestLikeNft compares every expression and every element of the shipped and the
+// example sets, and of the constructs in testdata, with what nft's own decoder says
+// about the same kernel objects.
+func TestLikeNft(t *testing.T) {
+	var files []string
+	for _, pattern := range []string{"testdata/*.nft", "../../testdata/*.nft", "../../../examples/seed/*.nft"} {
+		list, err := filepath.Glob(pattern)
+		if err != nil || len(list) == 0 {
+			t.Fatal("no rulesets ", pattern, err)
+		}
+		files = append(files, list...)
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
@@ -52,20 +60,32 @@ func TestExpressionsLikeNft(t *testing.T) {
 			if _, err := ns.Run("nft", "-f", file); err != nil {
 				t.Fatal(err)
 			}
-			out, err := ns.Run("nft", "--debug=netlink", "list", "ruleset")
+			tables, err := ns.Run("nft", "list", "tables")
 			if err != nil {
 				t.Fatal(err)
 			}
-			f := nfnl.IPv4
-			for _, x := range []nfnl.Family{nfnl.IPv6, nfnl.INet} {
-				if strings.Contains(string(out), "table "+x.String()+" t ") {
-					f = x
-				}
-			}
-			if diff := cmp.Diff(expressions(string(out)), decoded(t, dial(t, ns), f)); diff != "" {
-				t.Errorf("expressions (-nft +ours):\n%s", diff)
+			for line := range strings.Lines(string(tables)) {
+				words := strings.Fields(line)
+				likeNft(t, ns, words[1], words[2])
 			}
 		})
+	}
+}
+
+var families = map[string]nfnl.Family{"ip": nfnl.IPv4, "ip6": nfnl.IPv6, "inet": nfnl.INet}
+
+func likeNft(t *testing.T, ns *lab.Namespace, family, table string) {
+	t.Helper()
+	out, err := ns.Run("nft", "--debug=netlink", "list", "table", family, table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, ns)
+	if diff := cmp.Diff(expressions(string(out)), decoded(t, c, families[family], table)); diff != "" {
+		t.Errorf("expressions of %s %s (-nft +ours):\n%s", family, table, diff)
+	}
+	if diff := cmp.Diff(listedElements(string(out)), decodedElements(t, c, families[family], table)); diff != "" {
+		t.Errorf("elements of %s %s (-nft +ours):\n%s", family, table, diff)
 	}
 }
 
@@ -86,9 +106,9 @@ func expressions(debug string) []string {
 	return list
 }
 
-func decoded(t *testing.T, c *nfnl.Conn, f nfnl.Family) []string {
+func decoded(t *testing.T, c *nfnl.Conn, f nfnl.Family, table string) []string {
 	t.Helper()
-	rules, err := c.Rules(context.Background(), f, "t", "")
+	rules, err := c.Rules(context.Background(), f, table, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,6 +122,82 @@ func decoded(t *testing.T, c *nfnl.Conn, f nfnl.Family) []string {
 		}
 	}
 	return list
+}
+
+// listedElements finds the elements in nft's debug output, which has two lines for
+// those with a comment.
+func listedElements(debug string) []string {
+	var list []string
+	set := ""
+	for line := range strings.Lines(debug) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) > 2 && strings.HasPrefix(words[2], "@"):
+			set = words[2]
+		case len(words) > 0 && words[0] == "element":
+			before, _, _ := strings.Cut(line, "[end]")
+			list = append(list, set+" "+strings.Join(strings.Fields(before), " "))
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+func decodedElements(t *testing.T, c *nfnl.Conn, f nfnl.Family, table string) []string {
+	t.Helper()
+	sets, err := c.Sets(context.Background(), f, table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, s := range sets {
+		elements, err := c.Elements(context.Background(), f, table, s.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range elements {
+			if e.Unknown != "" {
+				t.Errorf("element of %s: %s", s.Name, e.Unknown)
+			}
+			list = append(list, "@"+s.Name+" element "+elementText(e))
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// elementText is the element as libnftnl writes it: words of the host, flags. It
+// leaves out the objects of object maps.
+func elementText(e nfnl.Element) string {
+	text := hostWords(e.Key)
+	if e.KeyEnd != nil {
+		text += " - " + hostWords(e.KeyEnd)
+	}
+	text = strings.TrimSpace(text + " :")
+	switch {
+	case e.Verdict != nil:
+		text += " " + e.Verdict.String()
+	case e.Data != nil:
+		text += " " + hostWords(e.Data)
+	}
+	flags := 0
+	switch {
+	case e.End:
+		flags = 1
+	case e.CatchAll:
+		flags = 2
+	}
+	return fmt.Sprintf("%s %d", text, flags)
+}
+
+func hostWords(b []byte) string {
+	var words []string
+	for i := 0; i < len(b); i += 4 {
+		var w [4]byte
+		copy(w[:], b[i:])
+		words = append(words, fmt.Sprintf("%08x", binary.NativeEndian.Uint32(w[:])))
+	}
+	return strings.Join(words, " ")
 }
 
 func TestUnknownExpressionsAreNamed(t *testing.T) {
