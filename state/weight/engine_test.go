@@ -217,6 +217,19 @@ func TestBlackout(t *testing.T) {
 	p.wants("no more", .95, .05)
 }
 
+// Where there is no floor, a node may be so far that nothing is left of its share. It
+// is no new node for it.
+func TestNoFloor(t *testing.T) {
+	c := weight.Default()
+	c.Floor = 0
+	p := begin(t, c, []float64{.001, .001, 1e300}, same(.1, 3))
+	p.until(120)
+	for p.at < 240 {
+		p.until(p.at)
+		p.wants("one is too far", .5, .5, 0)
+	}
+}
+
 func TestHeldByStep(t *testing.T) {
 	p := begin(t, weight.Default(), []float64{.0001, .04}, same(.1, 2))
 	p.until(30)

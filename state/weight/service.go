@@ -329,15 +329,19 @@ func (s *service) bases() []float64 {
 func slowOf(m *member) float64   { return m.slow }
 func factorOf(m *member) float64 { return m.factor }
 
+// leastFactor is that of a node whose share is none where the floor is 0: a factor
+// of 0 would be one of a node that is new.
+const leastFactor = 1e-9
+
 // setSlow and setFactor keep shares as factors.
 func (s *service) setSlow(p []float64) {
 	for i, m := range s.live {
-		m.slow = p[i] / m.base
+		m.slow = max(p[i]/m.base, leastFactor)
 	}
 }
 
 func (s *service) setFactor(p []float64) {
 	for i, m := range s.live {
-		m.factor = p[i] / m.base
+		m.factor = max(p[i]/m.base, leastFactor)
 	}
 }
