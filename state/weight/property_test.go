@@ -333,3 +333,38 @@ func TestTrimGrows(t *testing.T) {
 		}
 	})
 }
+
+// However long connections last, the guard leaves every node its floor, as long as
+// they do not fail.
+func TestGuardKeepsTheFloor(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := weight.Default()
+		c.Floor = rapid.SampledFrom([]float64{0.05, 0.1, 0.5}).Draw(t, "floor")
+		s := newScene(t, c)
+		n := rapid.IntRange(2, 6).Draw(t, "nodes")
+		latency, busy := drawMeasures(t, n)
+		st := cluster(latency, nil)
+		counts := make([]weight.Count, n)
+		for i := range 40 {
+			if i%5 == 0 {
+				measure(st, latency, busy, s.now.Add(time.Second))
+			}
+			by := map[netip.AddrPort]weight.Count{}
+			for j, e := range st.ServicePorts[0].Endpoints {
+				lasts := rapid.SampledFrom([]float64{0.01, 0.1, 5, 60}).Draw(t, "lasts")
+				counts[j].Opened += 20
+				counts[j].Seconds += 20 * min(lasts, 10)
+				counts[j].Young, counts[j].Open = int(20*min(lasts, 10)), int(20*lasts)
+				by[e.AddrPort()] = counts[j]
+			}
+			conns := &weight.Connections{At: s.now.Add(time.Second), Exact: true, Counts: map[weight.NodePort]map[netip.AddrPort]weight.Count{
+				{Protocol: state.TCP, Port: 30000}: by,
+			}}
+			for j, share := range sharesOf(s.step(st, conns, time.Second)) {
+				if share < c.Floor/float64(n)-1e-6 {
+					t.Fatalf("node %d has %v", j, share)
+				}
+			}
+		}
+	})
+}
