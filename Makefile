@@ -3,7 +3,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    := 10s
 SOURCES     := $(shell find . -name .git -prune -o -type f \( -name '*.go' -o -name '*.tmpl' -o -name 'go.*' \) -print)
 
-.PHONY: all build demo demo-down test controlplane e2e simulate bench bench-kernel fmt lint fuzz clean help
+.PHONY: all build deb image demo demo-down test controlplane e2e simulate bench bench-kernel fmt lint fuzz clean help
 
 all: build lint test ## build, check and test everything
 
@@ -35,6 +35,13 @@ controlplane: ## compile kube-apiserver, kube-proxy, kubectl and etcd for make e
 e2e: ## run weft in a real cluster, beside a real kube-proxy (root; needs make controlplane)
 	@.ci/need gcc nft ip conntrack iptables
 	@WEFT_REQUIRE_CONTROLPLANE=1 WEFT_REQUIRE_KERNEL=1 .ci/timed "tests in a real cluster" go test -race -count=1 -timeout 20m $(TESTFLAGS) ./examples/e2e
+
+deb: ## build bin/weft_VERSION_ARCH.deb (VERSION=, GOARCH=, MAINTAINER= may be given)
+	@.ci/need dpkg-deb
+	@examples/debian/build bin
+
+image: ## build a container image (needs docker; IMAGE=NAME:TAG)
+	docker build -f examples/image/Dockerfile -t $(or $(IMAGE),weft) .
 
 simulate: ## weigh policies against each other in a simulation: tables, and plots in bin/simulate
 	@go run ./examples/simulate -out bin/simulate
