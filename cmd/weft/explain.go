@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,7 +11,6 @@ import (
 
 	"weft/render"
 	"weft/render/apply"
-	"weft/render/verify"
 	"weft/state"
 )
 
@@ -33,12 +31,12 @@ func (p *program) explainCommand() *cobra.Command {
 			if len(found) == 0 {
 				return fmt.Errorf("the state file has no ServicePort %s", args[0])
 			}
-			rs, err := apply.ReadBack(cmd.Context(), desired.Table)
+			k, err := p.kernelRules(cmd.Context(), desired.Table, &vars)
 			if err != nil {
 				return err
 			}
 			for _, sp := range found {
-				if err := p.explain(desired, rs, sp); err != nil {
+				if err := p.explain(desired, k, sp); err != nil {
 					return err
 				}
 			}
@@ -62,7 +60,7 @@ func find(st *state.State, name string) []*state.ServicePort {
 	return found
 }
 
-func (p *program) explain(desired *apply.Desired, rs *verify.Ruleset, sp *state.ServicePort) error {
+func (p *program) explain(desired *apply.Desired, k *kernelRules, sp *state.ServicePort) error {
 	fmt.Fprintf(p.stdout, "%s, %s/%d\n", sp.ID(), sp.Protocol, sp.NodePort)
 	if !sp.Steered() {
 		fmt.Fprintf(p.stdout, "  left to kube-proxy: %s\n", sp.Skipped)
@@ -77,7 +75,7 @@ func (p *program) explain(desired *apply.Desired, rs *verify.Ruleset, sp *state.
 	}
 	p.explainTemplates(desired.Result, sp)
 	for _, address := range desired.State.Addresses {
-		if err := p.explainKernel(rs, sp, address); err != nil {
+		if err := p.explainKernel(k, sp, address); err != nil {
 			return err
 		}
 	}
@@ -92,70 +90,4 @@ func (p *program) explainTemplates(result *render.Result, sp *state.ServicePort)
 			fmt.Fprintf(p.stdout, "    %s:%d: %s\n", origin.File, origin.Line, strings.TrimSpace(line))
 		}
 	}
-}
-
-// explainKernel shows what the kernel does with a new packet from outside.
-func (p *program) explainKernel(rs *verify.Ruleset, sp *state.ServicePort, address netip.Addr) error {
-	to := netip.AddrPortFrom(address, sp.NodePort)
-	outcome, err := rs.Trace(verify.Prerouting, verify.Packet{Protocol: sp.Protocol, Destination: to, Local: true})
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(p.stdout, "  kernel, a new packet to %s:\n", to)
-	for _, class := range outcome.Classes {
-		if len(class.Conditions) > 0 {
-			fmt.Fprintf(p.stdout, "    when %s:\n", strings.Join(class.Conditions, " and "))
-		}
-		p.explainClass(class)
-	}
-	return nil
-}
-
-// explainClass shows first the way that all packets of a class have in common, then
-// where they part, with the rule that sends each part on.
-func (p *program) explainClass(class verify.Class) {
-	paths := make([][]verify.Step, len(class.Ends))
-	for i, end := range class.Ends {
-		paths[i] = end.Path()
-	}
-	common := commonSteps(paths)
-	for _, step := range common {
-		fmt.Fprintf(p.stdout, "    %s: %s\n", where(step), step.Verdict)
-	}
-	for i, end := range class.Ends {
-		rest := paths[i][len(common):]
-		line := fmt.Sprintf("    %-32s", end)
-		for _, step := range rest {
-			if at := len(common); at > 0 && strings.HasSuffix(common[at-1].Verdict, " "+step.Chain) && step.Handle > 0 {
-				line += fmt.Sprintf("  rule %d", step.Handle)
-				continue
-			}
-			line += "  " + where(step)
-		}
-		fmt.Fprintln(p.stdout, strings.TrimRight(line, " "))
-	}
-}
-
-// commonSteps are those that all paths begin with.
-func commonSteps(paths [][]verify.Step) []verify.Step {
-	if len(paths) == 0 {
-		return nil
-	}
-	common := paths[0]
-	for _, path := range paths[1:] {
-		n := 0
-		for n < min(len(common), len(path)) && common[n] == path[n] {
-			n++
-		}
-		common = common[:n]
-	}
-	return common
-}
-
-// where names a rule, or the policy of a chain.
-func where(step verify.Step) string {
-	if step.Handle == 0 {
-		return fmt.Sprintf("%s, chain %s, policy", step.Table, step.Chain)
-	}
-	return fmt.Sprintf("%s, chain %s, rule %d", step.Table, step.Chain, step.Handle)
 }

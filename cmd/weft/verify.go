@@ -45,38 +45,58 @@ Exit code 0: proven. 8: the kernel differs. 9: it cannot be told.`,
 
 // finding is a difference or a doubt, for scripts.
 type finding struct {
-	ServicePort string `json:"servicePort,omitempty" yaml:"servicePort,omitempty"`
-	Protocol    string `json:"protocol,omitempty" yaml:"protocol,omitempty"`
-	NodePort    uint16 `json:"nodePort,omitempty" yaml:"nodePort,omitempty"`
-	Message     string `json:"message" yaml:"message"`
-	Wanted      string `json:"wanted,omitempty" yaml:"wanted,omitempty"`
-	Found       string `json:"found,omitempty" yaml:"found,omitempty"`
+	ServicePort string   `json:"servicePort,omitempty" yaml:"servicePort,omitempty"`
+	Protocol    string   `json:"protocol,omitempty" yaml:"protocol,omitempty"`
+	NodePort    uint16   `json:"nodePort,omitempty" yaml:"nodePort,omitempty"`
+	Address     string   `json:"address,omitempty" yaml:"address,omitempty"`
+	Hook        string   `json:"hook,omitempty" yaml:"hook,omitempty"`
+	Conditions  []string `json:"conditions,omitempty" yaml:"conditions,omitempty"`
+	Message     string   `json:"message" yaml:"message"`
+	Wanted      string   `json:"wanted,omitempty" yaml:"wanted,omitempty"`
+	Found       string   `json:"found,omitempty" yaml:"found,omitempty"`
+	// Table, Chain and Rule are where packets leave the way that is wanted; Rule is
+	// the rule's handle.
+	Table string `json:"table,omitempty" yaml:"table,omitempty"`
+	Chain string `json:"chain,omitempty" yaml:"chain,omitempty"`
+	Rule  uint64 `json:"rule,omitempty" yaml:"rule,omitempty"`
+}
+
+func newFinding(s verify.Subject, message, wanted, found string) finding {
+	f := finding{
+		ServicePort: s.ServicePort, Protocol: string(s.Protocol), NodePort: s.NodePort,
+		Conditions: s.Conditions, Message: message, Wanted: wanted, Found: found,
+	}
+	if s.Address.IsValid() {
+		f.Address, f.Hook = s.Address.String(), s.Hook.String()
+	}
+	if s.Chain != "" {
+		f.Table, f.Chain, f.Rule = s.Table.String(), s.Chain, s.Handle
+	}
+	return f
 }
 
 func findings(report *verify.Report) (differs, unknown []finding) {
+	differs, unknown = []finding{}, []finding{}
 	for _, d := range report.Differs {
-		differs = append(differs, finding{d.ServicePort, string(d.Protocol), d.NodePort, d.What, d.Wanted, d.Found})
+		differs = append(differs, newFinding(d.Subject, d.What, d.Wanted, d.Found))
 	}
 	for _, d := range report.Unknown {
-		unknown = append(unknown, finding{d.ServicePort, string(d.Protocol), d.NodePort, d.Reason, "", ""})
+		unknown = append(unknown, newFinding(d.Subject, d.Reason, "", ""))
 	}
 	return differs, unknown
 }
 
 // report prints a report; its exit code tells the result.
 func (p *program) report(report *verify.Report, output string) error {
-	differs, unknown := findings(report)
 	if output != "text" {
+		differs, unknown := findings(report)
 		err := p.print(output, map[string]any{"proven": report.Proven, "differs": differs, "unknown": unknown})
 		return errors.Join(err, silent(unproven(report)))
 	}
-	for _, d := range report.Differs {
-		fmt.Fprintln(p.stdout, d)
+	for _, line := range report.Lines() {
+		fmt.Fprintln(p.stdout, line)
 	}
-	for _, d := range report.Unknown {
-		fmt.Fprintln(p.stdout, d)
-	}
-	fmt.Fprintf(p.stdout, "%d ServicePorts proven, %d differences, %d doubts\n", report.Proven, len(differs), len(unknown))
+	fmt.Fprintf(p.stdout, "%d ServicePorts proven, %d differences, %d doubts\n", report.Proven, len(report.Differs), len(report.Unknown))
 	return silent(unproven(report))
 }
 

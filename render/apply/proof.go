@@ -43,9 +43,9 @@ type Unproven struct {
 
 func (u *Unproven) Error() string {
 	if u.Rehearsed {
-		return "rules tried but not proven, so they were not loaded:\n" + u.Report.String()
+		return "rules tried but not proven, so they were not loaded:\n" + u.Report.Brief()
 	}
-	return "rules loaded but not proven:\n" + u.Report.String()
+	return "rules loaded but not proven:\n" + u.Report.Brief()
 }
 
 // ReadBack reads the tables with the name from the kernel.

@@ -84,6 +84,11 @@ func (r Runner) ListStateless(ctx context.Context, family, table string) (string
 	return r.list(ctx, family, table, "-s")
 }
 
+// ListHandles is ListStateless with the handle of each rule behind it.
+func (r Runner) ListHandles(ctx context.Context, family, table string) (string, error) {
+	return r.list(ctx, family, table, "-s", "-a")
+}
+
 // ListJSON is ListStateless as libnftables JSON.
 func (r Runner) ListJSON(ctx context.Context, family, table string) (string, error) {
 	return r.list(ctx, family, table, "-s", "-j")

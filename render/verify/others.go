@@ -2,7 +2,6 @@ package verify
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -284,7 +283,7 @@ func (t *table) targets(e nfnl.Expr, add func(*nfnl.Verdict)) {
 
 // String is the report in lines.
 func (r *Report) String() string {
-	s := fmt.Sprintf("%d proven, %d differ, %d cannot be told\n", r.Proven, len(r.Differs), len(r.Unknown))
+	s := r.summary()
 	for _, d := range r.Differs {
 		s += d.String() + "\n"
 	}

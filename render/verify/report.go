@@ -58,7 +58,17 @@ type Doubt struct {
 }
 
 // String is the finding's subject in one line.
-func (s Subject) String() string {
+func (s Subject) String() string { return s.in(s.place()) }
+
+// place is where packets are sent to, and where they are on their way.
+func (s Subject) place() string {
+	if s.Address.IsValid() {
+		return fmt.Sprintf("at %s, %s", s.Address, s.Hook)
+	}
+	return ""
+}
+
+func (s Subject) in(place string) string {
 	text := ""
 	if s.ServicePort != "" {
 		text = s.ServicePort + " "
@@ -66,9 +76,7 @@ func (s Subject) String() string {
 	if s.NodePort != 0 {
 		text += fmt.Sprintf("%s/%d ", s.Protocol, s.NodePort)
 	}
-	if s.Address.IsValid() {
-		text += fmt.Sprintf("at %s, %s", s.Address, s.Hook)
-	}
+	text += place
 	for _, c := range s.Conditions {
 		text += ", " + c
 	}
@@ -83,8 +91,10 @@ func (s Subject) String() string {
 }
 
 // String is the difference in one line.
-func (d Difference) String() string {
-	text := d.Subject.String() + ": " + d.What
+func (d Difference) String() string { return d.Subject.String() + ": " + d.text() }
+
+func (d Difference) text() string {
+	text := d.What
 	if d.Wanted != "" {
 		text += "; wanted " + d.Wanted
 	}
@@ -95,4 +105,6 @@ func (d Difference) String() string {
 }
 
 // String is the doubt in one line.
-func (d Doubt) String() string { return d.Subject.String() + ": cannot tell: " + d.Reason }
+func (d Doubt) String() string { return d.Subject.String() + ": " + d.text() }
+
+func (d Doubt) text() string { return "cannot tell: " + d.Reason }
