@@ -3,7 +3,7 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    := 10s
 SOURCES     := $(shell find . -name .git -prune -o -type f \( -name '*.go' -o -name '*.tmpl' -o -name 'go.*' \) -print)
 
-.PHONY: all build deb image demo demo-down test controlplane e2e simulate bench bench-kernel fmt lint fuzz clean help
+.PHONY: all build deb image demo demo-down test controlplane e2e simulate bench scale bench-kernel fmt lint fuzz clean help
 
 all: build lint test ## build, check and test everything
 
@@ -46,8 +46,14 @@ image: ## build a container image (needs docker; IMAGE=NAME:TAG)
 simulate: ## weigh policies against each other in a simulation: tables, and plots in bin/simulate
 	@go run ./examples/simulate -out bin/simulate
 
-bench: ## run the benchmarks
+bench: ## run the benchmarks, and what weft costs in the kernel by size: table and plots in bin/scale (root; FULL=1 takes all sizes)
 	go test -run '^$$' -bench . -benchmem ./...
+	@$(MAKE) --no-print-directory scale
+
+scale: ## the part of make bench in the kernel (root; three minutes, or with FULL=1 up to 10,000 ServicePorts)
+	@.ci/need nft ip
+	@$(MAKE) --no-print-directory bin/weft
+	@go run ./examples/scale -weft bin/weft -out bin/scale $(if $(filter-out 0,$(FULL)),-full)
 
 bench-kernel: ## weft beside equal shares on real nodes that slow down and die: tables, and plots in bin/kernel (root; four minutes)
 	@.ci/need nft ip conntrack

@@ -376,3 +376,30 @@ func TestVars(t *testing.T) {
 		})
 	}
 }
+
+// TestSameText: how a text is cut into blocks makes no difference.
+func TestSameText(t *testing.T) {
+	cut := func(parts ...string) *render.Result {
+		r := render.NewResult("x", "")
+		r.Blocks = nil
+		for _, p := range parts {
+			r.Blocks = append(r.Blocks, render.Block{Text: p})
+		}
+		return r
+	}
+	for _, c := range []struct {
+		a, b *render.Result
+		want bool
+	}{
+		{cut("ab", "cd"), cut("a", "", "bcd"), true},
+		{cut("ab", "cd", ""), cut("abcd"), true},
+		{cut(), cut(""), true},
+		{cut("ab", "cd"), cut("ab", "ce"), false},
+		{cut("ab", "cd"), cut("ab", "c"), false},
+		{cut("abc", "d"), cut("axcd"), false},
+	} {
+		if got := c.a.SameText(c.b); got != c.want || c.b.SameText(c.a) != c.want {
+			t.Errorf("%+v and %+v: got %v, want %v", c.a.Blocks, c.b.Blocks, got, c.want)
+		}
+	}
+}

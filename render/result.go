@@ -2,7 +2,6 @@ package render
 
 import (
 	"strings"
-	"sync"
 
 	"weft/state"
 )
@@ -20,7 +19,6 @@ type Result struct {
 	// vars leave alone, in the order of the state. kube-proxy serves them.
 	LeftOut []LeftOut
 
-	text    func() string
 	origins func() []Origin
 	open    []Place // ranges with entries that depend on other ServicePorts
 	source  func(file string) string
@@ -56,15 +54,12 @@ func NewResult(set, text string) *Result {
 }
 
 func newResult(set string, blocks []Block) *Result {
-	r := &Result{Set: set, Blocks: blocks}
-	r.text = sync.OnceValue(r.join)
-	return r
+	return &Result{Set: set, Blocks: blocks}
 }
 
-// Text is what nft would load: all blocks, put together when first asked for.
-func (r *Result) Text() string { return r.text() }
-
-func (r *Result) join() string {
+// Text is what nft would load: all blocks, put together each time, since few ask
+// for megabytes and fewer ask twice.
+func (r *Result) Text() string {
 	if len(r.Blocks) == 1 {
 		return r.Blocks[0].Text
 	}
@@ -84,19 +79,30 @@ func (r *Result) Len() (n int) {
 	return n
 }
 
-// SameText reports whether both are the same text. Where they share blocks, it
-// does not look at them.
+// SameText reports whether both are the same text. What both share costs the
+// comparison of two pointers, and what differs no more than up to there.
 func (r *Result) SameText(other *Result) bool {
 	if r == other {
 		return true
 	}
-	if len(r.Blocks) != len(other.Blocks) {
-		return r.Len() == other.Len() && r.Text() == other.Text()
+	if r.Len() != other.Len() {
+		return false
 	}
-	for i := range r.Blocks {
-		if r.Blocks[i].Text != other.Blocks[i].Text {
-			return r.Len() == other.Len() && r.Text() == other.Text()
+	var a, b string
+	for i, j := 0, 0; ; {
+		for ; a == "" && i < len(r.Blocks); i++ {
+			a = r.Blocks[i].Text
 		}
+		for ; b == "" && j < len(other.Blocks); j++ {
+			b = other.Blocks[j].Text
+		}
+		n := min(len(a), len(b))
+		if n == 0 {
+			return true // both are at their end
+		}
+		if a[:n] != b[:n] {
+			return false
+		}
+		a, b = a[n:], b[n:]
 	}
-	return true
 }

@@ -22,12 +22,14 @@ func Decode(file string, data []byte) (*State, error) { return new(Decoder).Deco
 
 // Decoder decodes one state file again and again. A document whose bytes did not
 // change since the last file that was good is not parsed again, and comes back as
-// the same *ServicePort. The zero value is ready; it is not for concurrent use.
+// the same *ServicePort. It keeps the bytes of the last good file, which nobody may
+// change. The zero value is ready; it is not for concurrent use.
 type Decoder struct {
-	// known are the documents of the last good file by their text, which is
-	// exact where a hash would be a guess, and is kept alive by their strings
-	// anyway.
-	known map[string]record
+	// docs are the documents of the last good file, and records those behind the
+	// header. They are compared by their text, which is exact where a hash would be a
+	// guess.
+	docs    []document
+	records []record
 }
 
 // record is a document that was read. Its text is the string that its
@@ -43,7 +45,7 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 	if err := checkWhole(file, data); err != nil {
 		return nil, err
 	}
-	docs := split(data)
+	docs := splitLike(data, d.docs)
 	s, counts := scanHeader(string(docs[0].text))
 	var headerProblems []*strict.Problem
 	if s == nil {
@@ -53,7 +55,7 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 		return nil, strict.Join(headerProblems)
 	}
 	b := &body{file: file, data: data, docs: docs[1:]}
-	known := b.read(d.known)
+	b.read(d.records)
 	problems := append(headerProblems, b.problems...)
 	s.ServicePorts = b.servicePorts()
 	served := familiesOf(s.Addresses)
@@ -65,7 +67,7 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 	if len(problems) > 0 {
 		return nil, strict.Join(problems)
 	}
-	d.known = known
+	d.docs, d.records = docs, b.records
 	s.sort()
 	return s, nil
 }
@@ -133,25 +135,48 @@ type body struct {
 	problems []*strict.Problem
 }
 
-// read fills records and problems, and returns the records by their text.
-func (b *body) read(known map[string]record) map[string]record {
+// read fills records and problems. Those of the documents before are taken over.
+func (b *body) read(before []record) {
 	b.records = make([]record, len(b.docs))
 	var pending []int
 	for i, doc := range b.docs {
-		var ok bool
-		if b.records[i], ok = known[string(doc.text)]; !ok {
+		if doc.same > 0 && doc.same <= len(before) {
+			b.records[i] = before[doc.same-1]
+		} else {
 			pending = append(pending, i)
 		}
 	}
-	if len(pending) == 0 && len(known) == len(b.docs) {
-		return known
+	b.parse(b.moved(pending, before))
+}
+
+// few is how many documents are looked for one by one.
+const few = 4
+
+// moved takes over the records of documents that stand elsewhere than before, and
+// returns the others.
+func (b *body) moved(pending []int, before []record) []int {
+	find := func(text []byte) (record, bool) {
+		for i := range before {
+			if before[i].text == string(text) {
+				return before[i], true
+			}
+		}
+		return record{}, false
 	}
-	b.parse(pending)
-	next := make(map[string]record, len(b.docs))
-	for _, r := range b.records {
-		next[r.text] = r
+	if len(pending) > few {
+		known := make(map[string]record, len(before))
+		for _, r := range before {
+			known[r.text] = r
+		}
+		find = func(text []byte) (record, bool) { r, ok := known[string(text)]; return r, ok }
 	}
-	return next
+	return slices.DeleteFunc(pending, func(i int) bool {
+		r, ok := find(b.docs[i].text)
+		if ok {
+			b.records[i] = r
+		}
+		return ok
+	})
 }
 
 func (b *body) servicePorts() []*ServicePort {

@@ -10,11 +10,63 @@ import (
 type document struct {
 	text   []byte
 	offset int // of text in the file
+	// same is the document of the file before with the same text, -1 if that is not
+	// known.
+	same int
 }
 
 // line is the line of the file on which the document begins. It is counted only
 // for messages.
 func (d document) line(data []byte) int { return 1 + bytes.Count(data[:d.offset], []byte("\n")) }
+
+// plainMarker is a marker with nothing on its line.
+const plainMarker = "---\n"
+
+// splitLike is split for a file of which most is as in the one before: where the
+// same documents follow each other, nobody looks for markers in them.
+func splitLike(data []byte, before []document) []document {
+	at := nextMarker(data, 0)
+	if len(before) < 2 || at == 0 || strict.Blank(data[:at]) {
+		return split(data)
+	}
+	docs := make([]document, 0, len(before))
+	docs = append(docs, document{data[:at], 0, -1})
+	for next := 1; at < len(data); next++ {
+		begin, same := at, -1
+		if same, at = repeated(data, begin, before, next); same >= 0 {
+			text := begin + len(plainMarker)
+			docs = append(docs, document{data[text:at], text, same}) // of this file, so that the one before can go
+			next = same
+			continue
+		}
+		at = nextMarker(data, begin+1)
+		docs = append(docs, split(data[begin:at])...)
+		docs[len(docs)-1].offset += begin
+	}
+	return docs
+}
+
+// around is how far from its place before a document is looked for.
+const around = 2
+
+// repeated finds the document that stands again at a marker, and where it ends; -1
+// if there is none near its place.
+func repeated(data []byte, begin int, before []document, near int) (same, end int) {
+	rest, ok := bytes.CutPrefix(data[begin:], []byte(plainMarker))
+	if !ok {
+		return -1, begin
+	}
+	for _, i := range [...]int{near, near - 1, near + 1, near - around, near + around} {
+		if i < 1 || i >= len(before) || isMarker(before[i].text) || !bytes.HasPrefix(rest, before[i].text) {
+			continue
+		}
+		end := begin + len(plainMarker) + len(before[i].text)
+		if end == len(data) || isMarker(data[end:]) {
+			return i, end
+		}
+	}
+	return -1, begin
+}
 
 // split cuts a YAML stream at its document markers: lines that are --- or begin
 // with --- and a space. Such a line cannot be anything else in YAML, not even
@@ -27,9 +79,9 @@ func split(data []byte) []document {
 		begin, marker = marker, nextMarker(data, marker+1)
 	}
 	for {
-		doc := document{text: data[begin:marker], offset: begin}
-		if rest, ok := bytes.CutPrefix(doc.text, []byte("---\n")); ok {
-			doc = document{text: rest, offset: begin + len("---\n")}
+		doc := document{data[begin:marker], begin, -1}
+		if rest, ok := bytes.CutPrefix(doc.text, []byte(plainMarker)); ok {
+			doc = document{rest, begin + len(plainMarker), -1}
 		}
 		docs = append(docs, doc)
 		if marker == len(data) {

@@ -82,6 +82,7 @@ func (a *agent) holding(command string, f func() error) error {
 
 // applier adds what follows the state file and loads rules to the group.
 func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
+	collect(hasty)
 	c := a.config.Load()
 	loop := &apply.Loop{
 		StateFile: c.State, FailAfter: time.Duration(c.FailAfter), Runner: nft.Runner{Path: c.Nft}, Log: a.part("apply"), Status: a.status,
@@ -103,8 +104,9 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 // recorder keeps each transaction in the history. That this does not work stops
 // nothing, and is said once until it works again.
 func (a *agent) recorder(log *history.Log) func(history.Entry) {
-	said := ""
+	said, settled := "", settled()
 	return func(e history.Entry) {
+		defer settled()
 		problem := ""
 		err := log.Add(e)
 		a.status.Failed(status.History, err)

@@ -120,17 +120,21 @@ func cpu(b *testing.B) time.Duration {
 }
 
 // BenchmarkPass is a whole pass, from a state file that changed to rules that are
-// proven, beside the smallest transaction that does the same, written by hand.
+// proven, beside the smallest transaction that does the same, written by hand. What
+// it allocates tells how much of a pass is in proportion to the table.
 func BenchmarkPass(b *testing.B) {
-	st := crowd(nodePorts)
-	other := with(st, 1000, func(sp *state.ServicePort) { sp.Endpoints[3].Address = netip.MustParseAddr("10.99.0.1") })
-	for _, set := range []string{"cascade", "simplified"} {
-		b.Run(set, func(b *testing.B) {
-			e := newEngine(b, set, st)
+	for _, c := range []struct {
+		set  string
+		size int
+	}{{"cascade", 100}, {"cascade", nodePorts}, {"cascade", 10000}, {"simplified", nodePorts}} {
+		b.Run(fmt.Sprintf("%s/%d", c.set, c.size), func(b *testing.B) {
+			st := crowd(c.size)
+			other := with(st, 77, func(sp *state.ServicePort) { sp.Endpoints[3].Address = netip.MustParseAddr("10.99.0.1") })
+			e := newEngine(b, c.set, st)
 			states := []*state.State{other, st}
 			b.Run("endpoint", func(b *testing.B) { e.pass(b, states, true) })
 			b.Run("nothing", func(b *testing.B) { e.pass(b, states[1:], false) })
-			b.Run("by-hand", func(b *testing.B) { byHand(b, set, states) })
+			b.Run("by-hand", func(b *testing.B) { byHand(b, c.set, states) })
 		})
 	}
 }

@@ -111,9 +111,19 @@ func Removal(table string) string {
 }
 
 // Load makes the kernel hold the desired ruleset. What nft refuses comes back
-// as a [*Refusal] where nft named a line, so that the user sees the template.
+// as a [*Refusal] where nft named a line, so that the user sees the template. A
+// ruleset that is too large for one transaction is loaded in several, of which
+// packets see as little as of one.
 func (d *Desired) Load(ctx context.Context, runner nft.Runner) error {
-	return d.explain(runner.Load(ctx, d.Transaction()))
+	text, room := d.Transaction(), runner.Room()
+	if len(text) <= room {
+		err := runner.Load(ctx, text)
+		if !nft.TooLarge(err) {
+			return d.explain(err)
+		}
+		room = len(text) / smaller
+	}
+	return d.loadPieces(ctx, runner, room)
 }
 
 // explain finds the template lines that nft's messages are about.

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 
 	"weft/render/nft"
 )
@@ -20,4 +21,15 @@ func (l *Loop) ListenWith(f func(table string, own *nft.Own) (Subscription, erro
 // WithoutScratch takes the right to make network namespaces away from the loop.
 func (l *Loop) WithoutScratch() {
 	l.rehearse = func(context.Context, *Desired) error { return nft.ErrNoScratch }
+}
+
+// LoadPieces loads in pieces whatever the size.
+func (d *Desired) LoadPieces(ctx context.Context, runner nft.Runner) error {
+	return d.loadPieces(ctx, runner, runner.Largest)
+}
+
+// IsPartial reports whether packets see some of a transaction and not all.
+func IsPartial(err error) bool {
+	var partial *Partial
+	return errors.As(err, &partial)
 }

@@ -157,7 +157,12 @@ func (l *Loop) execute(ctx context.Context, tx *ruleset.Transaction, desired *De
 
 // run runs nft for a transaction.
 func (l *Loop) run(ctx context.Context, tx *ruleset.Transaction) error {
-	return l.beating(ctx, func() error { return l.Runner.Load(ctx, tx.Text()) })
+	err := l.beating(ctx, func() error { return loadPieces(ctx, l.Runner, tx, l.Runner.Room()) })
+	var partial *Partial
+	if errors.As(err, &partial) {
+		l.applied, l.drift = nil, nil // the next pass reads all, and replaces it
+	}
+	return err
 }
 
 // replace replaces the tables by the desired ones.

@@ -18,6 +18,7 @@ import (
 	"weft/render"
 	"weft/render/apply"
 	"weft/render/history"
+	"weft/render/nft"
 	"weft/templates"
 )
 
@@ -41,7 +42,7 @@ const counting = `table ip counting {
 // miss sends first packets of connections to a NodePort without a pause while its
 // shares and endpoints, and other ServicePorts, change as fast as weft can: it
 // returns how many packets nobody of weft's served.
-func miss(tb testing.TB, set string, packets int) (missed, all, updates int) {
+func miss(tb testing.TB, set string, packets, largest int) (missed, all, updates int) {
 	tb.Helper()
 	ns := labtest.Scratch(tb)
 	for _, a := range []string{"192.0.2.1", "198.51.100.1", "198.51.100.2"} {
@@ -61,7 +62,7 @@ func miss(tb testing.TB, set string, packets int) (missed, all, updates int) {
 	write(0)
 	proven := make(chan history.Entry, 1)
 	loop := &apply.Loop{
-		StateFile: file, Log: slog.New(slog.DiscardHandler),
+		StateFile: file, Log: slog.New(slog.DiscardHandler), Runner: nft.Runner{Largest: largest},
 		Keep: func(e history.Entry) { proven <- e },
 		Templates: func() (*render.Set, render.Vars, error) {
 			loaded, err := render.Load(set)
@@ -164,13 +165,21 @@ func counted(tb testing.TB, ns *lab.Namespace) (missed, all int) {
 	return found["missed"], found["total"]
 }
 
-// TestNoPacketMisses: with cascade, no packet of many misses during updates.
+// TestNoPacketMisses: with cascade, no packet of many misses during updates, nor
+// while each of them comes in several transactions.
 func TestNoPacketMisses(t *testing.T) {
-	start := time.Now()
-	missed, all, updates := miss(t, templates.Cascade, 100_000)
-	t.Logf("%d of %d packets missed in %d updates, %s", missed, all, updates, time.Since(start))
-	if missed > 0 || updates < 10 {
-		t.Errorf("%d of %d packets missed in %d updates, want none", missed, all, updates)
+	for _, c := range []struct {
+		name    string
+		largest int
+	}{{"in one transaction", 0}, {"in pieces", 100}} {
+		t.Run(c.name, func(t *testing.T) {
+			start := time.Now()
+			missed, all, updates := miss(t, templates.Cascade, 100_000, c.largest)
+			t.Logf("%d of %d packets missed in %d updates, %s", missed, all, updates, time.Since(start))
+			if missed > 0 || updates < 10 {
+				t.Errorf("%d of %d packets missed in %d updates, want none", missed, all, updates)
+			}
+		})
 	}
 }
 
@@ -181,7 +190,7 @@ func BenchmarkMisses(b *testing.B) {
 		b.Run(set, func(b *testing.B) {
 			var missed, all, updates int
 			for b.Loop() {
-				m, a, u := miss(b, set, 1_000_000)
+				m, a, u := miss(b, set, 1_000_000, 0)
 				missed, all, updates = missed+m, all+a, updates+u
 			}
 			b.ReportMetric(float64(missed)*1e6/float64(all), "misses/million")

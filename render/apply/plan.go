@@ -112,6 +112,14 @@ func (p *Plan) Text() string {
 	return p.Transaction.Text()
 }
 
+// load loads what it takes.
+func (p *Plan) load(ctx context.Context, runner nft.Runner) error {
+	if p.Fresh {
+		return p.desired.Load(ctx, runner)
+	}
+	return loadPieces(ctx, runner, p.Transaction, runner.Room())
+}
+
 // exists reports whether the kernel holds tables with the name.
 func exists(ctx context.Context, table string) (bool, error) {
 	reader, err := verify.Open(0)
@@ -134,7 +142,7 @@ func (d *Desired) LoadDifference(ctx context.Context, runner nft.Runner) error {
 		return nil
 	}
 	if err == nil {
-		err = runner.Load(ctx, plan.Text())
+		err = plan.load(ctx, runner)
 	}
 	if err == nil || ctx.Err() != nil {
 		return err

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -108,17 +109,39 @@ func (p patch) apply(old string) (string, error) {
 // fill the memory.
 const maxText = 256 << 20
 
-// documents cuts a state file into parts: the documents of a YAML stream.
-func documents(state []byte) []string {
-	var parts []string
-	text := string(state)
-	for text != "" {
-		n := strings.Index(text, "\n---\n") + 1
-		if n == 0 {
-			n = len(text)
+// documents cuts a state file into parts: the documents of a YAML stream. Those that
+// stand as they did in the one before, in the same place or one beside it, are its
+// strings.
+func documents(state []byte, before []string) []string {
+	parts := make([]string, 0, len(before))
+	for next := 0; len(state) > 0; next++ {
+		if i := again(state, before, next); i >= 0 {
+			parts = append(parts, before[i])
+			state, next = state[len(before[i]):], i
+			continue
 		}
-		parts = append(parts, text[:n])
-		text = text[n:]
+		n := bytes.Index(state, []byte("\n"+marker)) + 1
+		if n == 0 {
+			n = len(state)
+		}
+		parts = append(parts, string(state[:n]))
+		state = state[n:]
 	}
 	return parts
+}
+
+const marker = "---\n"
+
+// again finds the part with which the text begins, and after which the next one
+// follows; -1 if it is not near its place.
+func again(text []byte, before []string, near int) int {
+	for _, i := range [...]int{near, near - 1, near + 1} {
+		if i < 0 || i >= len(before) || len(before[i]) > len(text) || string(text[:len(before[i])]) != before[i] {
+			continue
+		}
+		if rest := text[len(before[i]):]; len(rest) == 0 || strings.HasSuffix(before[i], "\n") && bytes.HasPrefix(rest, []byte(marker)) {
+			return i
+		}
+	}
+	return -1
 }

@@ -61,7 +61,7 @@ func (l *Log) repeats(newest file, e Entry) bool {
 // keep writes an entry, made of the one before where that is worth it, and returns
 // what the folder holds then.
 func (l *Log) keep(files []file, e Entry) ([]file, error) {
-	next := &kept{text: e.parts(), state: documents(e.State)}
+	next := &kept{text: e.parts(), state: documents(e.State, l.parts())}
 	if data, h, ok := l.after(files, e, next); ok {
 		left, fits, err := l.makeRoom(files, int64(len(data)), e.Result == Proven, true)
 		if err != nil {
@@ -86,6 +86,14 @@ func (l *Log) keep(files []file, e Entry) ([]file, error) {
 	}
 	next.head = h
 	return l.put(left, next, data)
+}
+
+// parts are those of the newest entry's state, if they are known.
+func (l *Log) parts() []string {
+	if l.memory.last == nil {
+		return nil
+	}
+	return l.memory.last.state
 }
 
 func (l *Log) put(files []file, e *kept, data []byte) ([]file, error) {

@@ -46,6 +46,9 @@ type Runner struct {
 	Path string
 	// Timeout of a run; 0 is [DefaultTimeout].
 	Timeout time.Duration
+	// Largest is how many bytes of text nft gets at a time at most; 0 is what the
+	// machine has memory for (see [Runner.Room]).
+	Largest int
 	// Own learns which transactions these runs send; it may be nil.
 	Own *Own
 }

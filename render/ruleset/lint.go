@@ -256,11 +256,13 @@ func (l *linter) sets(t *Table, at int) {
 func (l *linter) contents(t *Table, at int) {
 	s := l.scope(t)
 	l.others(&t.members, at+len(t.head))
+	list := make([]placedChain, 0, len(t.Chains))
 	t.each(at, func(it *item, at int) {
 		if c, ok := it.content.(*Chain); ok {
-			l.chain(s, t.Family, c, at)
+			list = append(list, placedChain{c, at})
 		}
 	})
+	l.chains(s, t.Family, list)
 }
 
 // chain judges a chain.

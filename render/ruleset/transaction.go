@@ -91,10 +91,11 @@ type tableChange struct {
 	addition     *addition
 	insertions   []insertion
 	elements     []elementList // for sets that are there already
+	others       []*Statement  // of the top level, in a piece
 }
 
 func (c *tableChange) empty() bool {
-	return !c.deleted && len(c.deletions)+len(c.insertions)+len(c.elements) == 0 && c.addition == nil
+	return !c.deleted && len(c.deletions)+len(c.insertions)+len(c.elements)+len(c.others) == 0 && c.addition == nil
 }
 
 // deletion is a command that makes room.
@@ -135,6 +136,9 @@ type elementList struct {
 }
 
 func (c *tableChange) write(w *writer) {
+	for _, s := range c.others {
+		w.line(0, s.Text)
+	}
 	table := c.family + " " + c.name
 	if c.deleted {
 		w.line(0, "delete table ", table)

@@ -1,0 +1,29 @@
+package history
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// TestDocuments: a state is cut in the same places whatever stood before.
+func TestDocuments(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		part := rapid.SampledFrom([]string{"---\na\n", "---\nb\n", "---\n", "a\n", "--- c\n", "\n---", "---\na"})
+		before := rapid.SliceOfN(part, 0, 6).Draw(t, "before")
+		after := slices.Clone(before)
+		for range rapid.IntRange(0, 3).Draw(t, "edits") {
+			i := rapid.IntRange(0, len(after)).Draw(t, "at")
+			n := rapid.IntRange(0, min(2, len(after)-i)).Draw(t, "gone")
+			after = slices.Replace(after, i, i+n, rapid.SliceOfN(part, 0, 2).Draw(t, "new")...)
+		}
+		text := []byte(strings.Join(after, ""))
+		got := documents(text, documents([]byte(strings.Join(before, "")), nil))
+		if d := cmp.Diff(documents(text, nil), got); d != "" || strings.Join(got, "") != string(text) {
+			t.Error(d)
+		}
+	})
+}
