@@ -19,40 +19,49 @@ const (
 	scrape              // Prometheus reads a node
 )
 
-// events is a heap with the next event first.
+// events is a heap with the next event first. Each has four below it, which takes
+// fewer steps than two.
 type events []event
+
+const below = 4
 
 func (h *events) push(e event) {
 	*h = append(*h, e)
-	s := *h
-	for i := len(s) - 1; i > 0; {
-		up := (i - 1) / 2
-		if s[up].at <= s[i].at {
+	s, i := *h, len(*h)-1
+	for i > 0 {
+		up := (i - 1) / below
+		if s[up].at <= e.at {
 			break
 		}
-		s[up], s[i] = s[i], s[up]
+		s[i] = s[up]
 		i = up
 	}
+	s[i] = e
 }
 
 func (h *events) pop() event {
 	s := *h
-	first, n := s[0], len(s)-1
-	s[0] = s[n]
-	s[n] = event{}
-	*h = s[:n]
-	for i := 0; ; {
-		least := 2*i + 1
-		if least >= n {
-			return first
+	first, last := s[0], s[len(s)-1]
+	s[len(s)-1] = event{}
+	s = s[:len(s)-1]
+	*h = s
+	for i := 0; len(s) > 0; {
+		least := i*below + 1
+		if least >= len(s) {
+			s[i] = last
+			break
 		}
-		if r := least + 1; r < n && s[r].at < s[least].at {
-			least = r
+		for j, end := least+1, min(least+below, len(s)); j < end; j++ {
+			if s[j].at < s[least].at {
+				least = j
+			}
 		}
-		if s[i].at <= s[least].at {
-			return first
+		if last.at <= s[least].at {
+			s[i] = last
+			break
 		}
-		s[i], s[least] = s[least], s[i]
+		s[i] = s[least]
 		i = least
 	}
+	return first
 }

@@ -18,6 +18,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 )
@@ -32,6 +33,7 @@ func main() {
 	flag.StringVar(&o.format, "format", "svg", "format of the plots: svg or png")
 	flag.BoolVar(&o.list, "list", false, "list scenarios and policies")
 	flag.Parse()
+	debug.SetGCPercent(400) // what lives is little, and what dies is much
 	if err := run(o, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "simulate:", err)
 		os.Exit(1)

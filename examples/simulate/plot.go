@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 
 	"weft/examples/chart"
@@ -35,23 +36,40 @@ func plotShares(folder, format string, s *scenario, p policy, r *result) error {
 		}
 	}
 	chart.LogScale(times)
-	return chart.Save(filepath.Join(folder, fmt.Sprintf("%s-%s.%s", s.name, file(p.name), format)), format, shares, times)
+	return save(filepath.Join(folder, fmt.Sprintf("%s-%s.%s", s.name, file(p.name), format)), format, shares, times)
+}
+
+// compared are the policies that are drawn together where there are more than can be
+// told apart.
+var compared = [...]string{"equal", "oracle", "proto1", "proto.3", "wrr", "prom+guard", "peer+guard"}
+
+// save leaves room for the legends at the right.
+func save(path, format string, plots ...*plot.Plot) error {
+	for _, p := range plots {
+		p.X.Max += (p.X.Max - p.X.Min) / 6
+	}
+	return chart.Save(path, format, plots...)
 }
 
 // plotPolicies compares the response times of several policies.
 func plotPolicies(folder, format string, s *scenario, by []policy, results []*result) error {
 	means, tails := chart.New(s.name+": "+s.about, "mean response time, s"), chart.New("", "p99, s")
+	drawn := 0
 	for i, p := range by {
-		if err := chart.AddLine(means, p.name, results[i].over(-1), i, plotter.NoStep); err != nil {
+		if len(by) > len(compared) && !slices.Contains(compared[:], p.name) {
+			continue
+		}
+		if err := chart.AddLine(means, p.name, results[i].over(-1), drawn, plotter.NoStep); err != nil {
 			return err
 		}
-		if err := chart.AddLine(tails, p.name, results[i].over(0.99), i, plotter.NoStep); err != nil {
+		if err := chart.AddLine(tails, p.name, results[i].over(0.99), drawn, plotter.NoStep); err != nil {
 			return err
 		}
+		drawn++
 	}
 	chart.LogScale(means)
 	chart.LogScale(tails)
-	return chart.Save(filepath.Join(folder, s.name+"."+format), format, means, tails)
+	return save(filepath.Join(folder, s.name+"."+format), format, means, tails)
 }
 
 // over is a quantile of the response times in each window; -1 is their mean.

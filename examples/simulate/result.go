@@ -7,17 +7,17 @@ import (
 
 // result is what came of one run.
 type result struct {
-	took     []float64 // seconds, of the requests that count
+	took     histogram // of the requests that count
 	failed   int
 	writes   float64 // of rules, for each agent and minute
 	from, to float64
-	shares   []shareAt // of agent 0
-	windows  []window
-	// late is how much longer a request took on the way down than on the way up,
-	// at the same load, where there is one.
-	late float64
-	// reduced is the summary of a run of which nothing else is left.
-	reduced *summary
+	// shares of agent 0, and the requests of each window, are kept where they are
+	// to be drawn.
+	drawn   bool
+	shares  []shareAt
+	windows []window
+	// legs are the requests of the same load, on the way up and on the way down.
+	legs [2]histogram
 }
 
 type shareAt struct {
@@ -34,20 +34,27 @@ func newResult(s *scenario) *result {
 	return &result{from: s.warmup, to: s.end, windows: make([]window, int(s.end/windowLength)+1)}
 }
 
-func (r *result) add(t, took float64, failed bool) {
-	w := &r.windows[min(int(t/windowLength), len(r.windows)-1)]
-	w.took = append(w.took, took)
-	if t < r.from {
+func (r *result) add(w *world, took float64, failed bool) {
+	if r.drawn {
+		n := &r.windows[min(int(w.now/windowLength), len(r.windows)-1)]
+		n.took = append(n.took, took)
+	}
+	for i, leg := range w.legs {
+		if w.now >= leg[0] && w.now < leg[1] {
+			r.legs[i].add(took)
+		}
+	}
+	if w.now < r.from {
 		return
 	}
-	r.took = append(r.took, took)
+	r.took.add(took)
 	if failed {
 		r.failed++
 	}
 }
 
 func (r *result) record(w *world, a *agent) {
-	if a.entry == 0 {
+	if a.entry == 0 && r.drawn {
 		r.shares = append(r.shares, shareAt{w.now, slices.Clone(a.shares)})
 	}
 	if w.now < r.from {
@@ -59,13 +66,7 @@ func (r *result) finish(w *world) {
 	for _, a := range w.agents {
 		r.writes += float64(a.writes) / float64(len(w.agents)) / ((r.to - r.from) / 60)
 	}
-	if len(w.legs) == 2 {
-		r.late = r.between(w.legs[1][0], w.legs[1][1]) - r.between(w.legs[0][0], w.legs[0][1])
-	}
-	slices.Sort(r.took)
 }
-
-func (r *result) mean() float64 { return mean(r.took) }
 
 func mean(v []float64) float64 {
 	sum := 0.0
@@ -83,31 +84,46 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
 }
 
-// between is the mean response time from one time to another.
-func (r *result) between(from, to float64) float64 {
-	var took []float64
-	for i := int(from / windowLength); i < int(to/windowLength); i++ {
-		took = append(took, r.windows[i].took...)
+// histogram of times in seconds. Its quantiles are right within half a percent.
+type histogram struct {
+	n    int
+	sum  float64
+	bins [1500]int32
+}
+
+// The bins of a histogram: each is a percent wider than the one before.
+const (
+	leastTime = 1e-5
+	binWidth  = 0.01
+)
+
+func (h *histogram) add(v float64) {
+	h.n++
+	h.sum += v
+	h.bins[min(max(0, int(math.Log(v/leastTime)/binWidth)), len(h.bins)-1)]++
+}
+
+func (h *histogram) mean() float64 { return h.sum / math.Max(1, float64(h.n)) }
+
+func (h *histogram) quantile(q float64) float64 {
+	left := int32(q * float64(h.n))
+	for i, n := range h.bins {
+		if left -= n; left < 0 {
+			return leastTime * math.Exp((float64(i)+0.5)*binWidth)
+		}
 	}
-	return mean(took)
+	return 0
 }
 
 // summary are the figures of a run, of several seeds their mean. Times are in ms.
+// late is how much longer a request took on the way down than on the way up, at the
+// same load, where there is one.
 type summary struct{ mean, p95, p99, failed, writes, late float64 }
 
-// reduce leaves the summary alone: a run has some hundred thousand requests.
-func (r *result) reduce() {
-	s := r.summary()
-	*r = result{reduced: &s}
-}
-
 func (r *result) summary() summary {
-	if r.reduced != nil {
-		return *r.reduced
-	}
 	return summary{
-		1000 * r.mean(), 1000 * quantile(r.took, 0.95), 1000 * quantile(r.took, 0.99),
-		100 * float64(r.failed) / math.Max(1, float64(len(r.took))), r.writes, 1000 * r.late,
+		1000 * r.took.mean(), 1000 * r.took.quantile(0.95), 1000 * r.took.quantile(0.99),
+		100 * float64(r.failed) / math.Max(1, float64(r.took.n)), r.writes, 1000 * (r.legs[1].mean() - r.legs[0].mean()),
 	}
 }
 

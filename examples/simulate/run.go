@@ -50,11 +50,9 @@ func simulate(chosen []scenario, by []policy, o options) [][][]*result {
 			for k := range results[i][j] {
 				g.Go(func() error {
 					s := chosen[i] // a run may change it
-					r := newWorld(&s, by[j], o.seed+uint64(k)).run()
-					if k > 0 || !o.isPlotted(&s) {
-						r.reduce()
-					}
-					results[i][j][k] = r
+					w := newWorld(&s, by[j], o.seed+uint64(k))
+					w.result.drawn = k == 0 && o.isPlotted(&s)
+					results[i][j][k] = w.run()
 					return nil
 				})
 			}

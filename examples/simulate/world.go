@@ -138,7 +138,7 @@ func (w *world) request(c *conn) {
 	if failed && end-w.now >= patience {
 		took = patience + way
 	}
-	w.result.add(w.now, took, failed)
+	w.result.add(w, took, failed)
 	switch {
 	case failed || c.left == 0:
 		c.failed = failed && (w.faultOf(c.node) == refuses || w.faultOf(c.node) == swallow)
