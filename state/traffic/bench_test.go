@@ -3,6 +3,7 @@ package traffic
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -34,7 +35,9 @@ func BenchmarkListening(b *testing.B) {
 	}{
 		{"off", func(*testing.B, *lab.Namespace) func() { return func() {} }},
 		{"news", listen},
+		{"every-change", listenChanges},
 		{"dump-each-second", listenDump},
+		{"counters-each-second", listenCounters},
 	}
 	for _, c := range cases {
 		b.Run(c.name, func(b *testing.B) {
@@ -118,6 +121,79 @@ func listenDump(b *testing.B, ns *lab.Namespace) func() {
 	return func() { cancel(); <-done }
 }
 
+// listenChanges hears of all that becomes of a connection, and reads it.
+func listenChanges(b *testing.B, ns *lab.Namespace) func() {
+	var s *socket
+	err := ns.Do(func() (err error) {
+		s, err = openSocket()
+		return err
+	})
+	if err == nil {
+		err = s.listen()
+	}
+	for _, group := range []int{2, 3} { // NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY
+		if err == nil {
+			err = s.control(func(fd int) error {
+				return unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group)
+			})
+		}
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	messages, lost := 0, 0
+	go func() {
+		defer close(done)
+		stop := s.until(ctx)
+		defer stop()
+		for ctx.Err() == nil {
+			err := s.receive(func(message []byte) {
+				messages++
+				m, _ := cut(message)
+				_ = find(m.attrs, attrTupleReply)
+				_ = readSight(m.attrs)
+			})
+			if errors.Is(err, unix.ENOBUFS) {
+				lost++
+			}
+			sleep(ctx, respite)
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+		b.Logf("%d messages about %d connections, %d losses", messages, b.N, lost)
+		if err := s.close(); err != nil {
+			b.Error(err)
+		}
+	}
+}
+
+// listenCounters has a counter in the rule and reads it once a second. It tells what
+// was opened and nothing of what became of it.
+func listenCounters(b *testing.B, ns *lab.Namespace) func() {
+	if _, err := ns.Run("nft", "flush", "chain", "ip", "t", "prerouting"); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := ns.Run("nft", "add", "rule", "ip", "t", "prerouting", "ip", "daddr", "10.34.4.141", "tcp", "dport", "30000", "counter", "dnat", "to", "10.42.1.10:8080"); err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			if _, err := ns.Run("nft", "-j", "list", "table", "ip", "t"); err != nil {
+				b.Error(err)
+			}
+			sleep(ctx, time.Second)
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
 func threadTime(b *testing.B) time.Duration {
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
@@ -131,7 +207,11 @@ func processTime(b *testing.B) time.Duration {
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
 		b.Fatal(err)
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	var children unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &children); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano() + children.Utime.Nano() + children.Stime.Nano())
 }
 
 // flood makes connections out of packets.
