@@ -2,6 +2,7 @@ package verify
 
 import (
 	"net/netip"
+	"slices"
 
 	"weft/state"
 )
@@ -87,11 +88,15 @@ func (c *checker) passes(s Subject, q question, wanted []state.Endpoint) {
 
 // masquerades asks once for each group of endpoints that wants the same.
 func (c *checker) masquerades(s Subject, q question, wanted []state.Endpoint) {
+	if c.want.Masquerade != MasqueradeRemote && !slices.ContainsFunc(wanted, drained) {
+		c.masqueraded(s, q.to(wanted), wanted, c.want.Masquerade != MasqueradeNone)
+		return
+	}
 	var here []state.Endpoint
 	there := make([]state.Endpoint, 0, len(wanted))
 	for _, e := range wanted {
 		switch {
-		case e.Share == 0:
+		case drained(e):
 		case c.want.Masquerade == MasqueradeRemote && e.Node == c.st.Node:
 			here = append(here, e)
 		default:
@@ -111,6 +116,8 @@ func (c *checker) masquerades(s Subject, q question, wanted []state.Endpoint) {
 	q.saddr = full(uint8(here[0].Address.BitLen() / 8)).subtract(local)
 	c.masqueraded(s, q, here, false)
 }
+
+func drained(e state.Endpoint) bool { return e.Share == 0 }
 
 func (c *checker) masqueraded(s Subject, q question, list []state.Endpoint, want bool) {
 	w := c.ask(q)

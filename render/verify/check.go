@@ -99,6 +99,8 @@ type checker struct {
 	unused map[class]domain
 	// walker is asked one question after the other; its leaves hold until the next.
 	walker walker
+	// found is what endpoints get, made anew by each question.
+	found []Fraction
 }
 
 func (c *checker) ask(q question) *walker {
@@ -139,6 +141,10 @@ func (c *checker) address(sp *state.ServicePort, a netip.Addr) {
 		}
 		q.hook = hook
 		w := c.ask(q)
+		if len(wanted) > 0 && c.plain(w, sp.Affinity, wanted) {
+			before = c.onward(s, q.behind(w), before, wanted)
+			continue
+		}
 		for _, class := range c.classes(w, q, sp.Affinity, wanted) {
 			s.Conditions = class.Conditions
 			if len(wanted) == 0 {
@@ -147,15 +153,37 @@ func (c *checker) address(sp *state.ServicePort, a netip.Addr) {
 				c.distribution(s, class, sp.Affinity, wanted)
 			}
 		}
-		if len(wanted) == 0 {
-			continue
+		if len(wanted) > 0 {
+			before = c.onward(s, q.behind(w), before, wanted)
 		}
-		q = q.behind(w)
-		if before == nil || string(before.mark) != string(q.mark) || string(before.ctMark) != string(q.ctMark) {
-			c.behind(s, q, wanted) // else it is the same question with fewer hooks
-		}
-		before = &q
 	}
+}
+
+// onward checks what comes behind a hook, unless it is what came behind the one
+// before, with fewer hooks.
+func (c *checker) onward(s Subject, q question, before *question, wanted []state.Endpoint) *question {
+	if before == nil || string(before.mark) != string(q.mark) || string(before.ctMark) != string(q.ctMark) {
+		c.behind(s, q, wanted)
+	}
+	return &q
+}
+
+// plain reports whether the walk is what is wanted, as far as that can be told
+// without classes: all packets alike, and each translated.
+func (c *checker) plain(w *walker, affinity state.Affinity, wanted []state.Endpoint) bool {
+	c.found = append(c.found[:0], make([]Fraction, len(wanted))...)
+	slots := uint64(0)
+	for i := range w.leaves {
+		l := &w.leaves[i]
+		k := indexEndpoint(wanted, l.to)
+		if l.kind != leafTranslated || len(l.env) > 0 || l.priority >= natDestination || k < 0 || l.random && affinity != "" {
+			return false
+		}
+		c.found[k] = c.found[k].add(l.weight)
+		slots = max(slots, l.modulus)
+	}
+	_, what := misweighed(c.found, wanted, c.want.slot(slots))
+	return what == ""
 }
 
 // classes are those of the question. Before one is found wrong, it is asked once
@@ -254,7 +282,7 @@ func (w Want) fault(class Class, wanted []state.Endpoint) (string, End) {
 			return e.To.String() + " is no endpoint", e
 		}
 	}
-	return misweighed(class, wanted, w.slot(slots))
+	return weighed(class, wanted, w.slot(slots))
 }
 
 func indexEndpoint(list []state.Endpoint, to netip.AddrPort) int {
@@ -269,32 +297,41 @@ func indexEndpoint(list []state.Endpoint, to netip.AddrPort) int {
 // sumTolerance is by how much the shares of a state may miss their sum of 1.
 const sumTolerance = 1e-6
 
-// misweighed compares fractions with shares, as [Check] says.
-func misweighed(class Class, wanted []state.Endpoint, slot float64) (string, End) {
-	found := make([]Fraction, len(wanted))
-	ends := make([]End, len(wanted))
-	for _, e := range class.Ends {
-		i := indexEndpoint(wanted, e.To)
-		found[i], ends[i] = found[i].add(e.Fraction), e
-	}
+// misweighed compares fractions with shares, as [Check] says, and names the first
+// endpoint that has another.
+func misweighed(found []Fraction, wanted []state.Endpoint, slot float64) (int, string) {
 	raised := 0.0 // what endpoints have beyond a share below one slot
-	for i, e := range wanted {
-		if e.Share < slot {
-			raised += max(0, found[i].Float()-e.Share)
+	for i := range wanted {
+		if share := wanted[i].Share; share < slot {
+			raised += max(0, found[i].Float()-share)
 		}
 	}
-	for i, e := range wanted {
-		got := found[i].Float()
+	for i := range wanted {
+		got, share := found[i].Float(), wanted[i].Share
 		switch {
-		case e.Share > 0 && found[i].IsZero():
-			return e.AddrPort().String() + " gets no packets", class.Ends[0]
-		case e.Share == 0 && !found[i].IsZero():
-			return e.AddrPort().String() + " gets packets though it is drained", ends[i]
-		case got > e.Share+slot+sumTolerance, got < e.Share-slot-raised-sumTolerance:
-			return e.AddrPort().String() + " gets another share", ends[i]
+		case share > 0 && found[i].IsZero():
+			return i, "gets no packets"
+		case share == 0 && !found[i].IsZero():
+			return i, "gets packets though it is drained"
+		case got > share+slot+sumTolerance, got < share-slot-raised-sumTolerance:
+			return i, "gets another share"
 		}
 	}
-	return "", End{}
+	return 0, ""
+}
+
+// weighed is misweighed for a class, with the end that is at fault.
+func weighed(class Class, wanted []state.Endpoint, slot float64) (string, End) {
+	found, ends := make([]Fraction, len(wanted)), make([]int, len(wanted))
+	for k := range class.Ends {
+		i := indexEndpoint(wanted, class.Ends[k].To)
+		found[i], ends[i] = found[i].add(class.Ends[k].Fraction), k
+	}
+	i, what := misweighed(found, wanted, slot)
+	if what == "" {
+		return "", End{}
+	}
+	return wanted[i].AddrPort().String() + " " + what, class.Ends[ends[i]]
 }
 
 // shares writes what the state wants.

@@ -162,17 +162,19 @@ func (w *walker) candidates(p *path, s *set, region []symbol) ([]candidate, stri
 	return list, ""
 }
 
-// among are the candidates of an interval set for the value of one variable.
+// among are the candidates of an interval set for the value of one variable. They
+// hold until it is asked again.
 func (w *walker) among(p *path, s *set, v int32) []candidate {
 	d := p.domain(w, v)
-	list := make([]candidate, 0, len(s.spans))
-	parts := make([]part, len(s.spans))
+	list := w.near[:0]
+	parts := slices.Grow(w.nearParts[:0], len(s.spans))
 	for i := range s.spans {
 		if r := &s.spans[i]; d.meets(r.dom[0]) {
-			parts[i] = part{v, r.dom}
-			list = append(list, candidate{r.element, condition{parts: parts[i : i+1 : i+1]}})
+			parts = append(parts, part{v, r.dom})
+			list = append(list, candidate{r.element, condition{parts: parts[len(parts)-1 : len(parts) : len(parts)]}})
 		}
 	}
+	w.near, w.nearParts = list, parts
 	return list
 }
 

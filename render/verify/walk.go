@@ -78,6 +78,9 @@ type walker struct {
 	met []mark
 	// focus leaves out the packets that do not look one of its keys up; nil is none.
 	focus *focus
+	// near and nearParts are the memory of the candidates of one lookup.
+	near      []candidate
+	nearParts []part
 	// keepDraws makes leaves keep what was drawn on their way.
 	keepDraws bool
 }
