@@ -7,8 +7,6 @@ import (
 	"os"
 	"sync/atomic"
 
-	"k8s.io/klog/v2"
-
 	"weft/cmd/weft/config"
 	"weft/state"
 	"weft/state/kube"
@@ -23,7 +21,7 @@ func (a *agent) source() (watch.Source, error) {
 		s := &staticSource{agent: a}
 		return s, s.read()
 	}
-	klog.SetSlogLogger(kube.ClientLog(a.part("client-go")))
+	kube.TakeKlog(a.part("client-go"))
 	server, err := kube.Server(cmp.Or(c.Kubeconfig, os.Getenv("KUBECONFIG")), c.Context)
 	if err != nil {
 		return nil, err

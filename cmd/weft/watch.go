@@ -80,10 +80,8 @@ func (a *agent) run(ctx context.Context) error {
 	}
 	g.Go(func() error { return a.watch(inner, store, func(*state.State) { begin() }) })
 	g.Go(func() error {
-		select {
-		case <-first:
+		if a.awaits(inner, first) {
 			a.applier(inner, g)
-		case <-inner.Done():
 		}
 		return nil
 	})
@@ -92,6 +90,28 @@ func (a *agent) run(ctx context.Context) error {
 		return err
 	}
 	return a.leave(ctx)
+}
+
+// waiting is how often an applier that waits for its first state says that it lives,
+// and firstPass how long it may then be silent, its first pass included.
+const (
+	waiting   = 10 * time.Second
+	firstPass = 2 * time.Minute
+)
+
+// awaits waits until the applier may begin, which with an API server that is away
+// can take hours: who waits does not hang. It is false if the context ended before.
+func (a *agent) awaits(ctx context.Context, first <-chan struct{}) bool {
+	for {
+		a.status.Alive(status.Applier, firstPass)
+		select {
+		case <-first:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-time.After(waiting):
+		}
+	}
 }
 
 // isUsable says whether an earlier run's state is this node's and young enough.

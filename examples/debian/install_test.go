@@ -76,6 +76,12 @@ func (m *machine) start() {
 	m.says("proven", "weft", "status")
 	m.run("weft", "status", "--config", "/etc/weft/weft.yaml")
 	m.run("test", "-S", "/run/weft/weft.sock")
+	for _, path := range []string{"/livez", "/readyz", "/healthz"} {
+		m.says("200 OK", "bash", "-c", `exec 3<>/dev/tcp/127.0.0.1/10289; printf 'GET `+path+` HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3; cat <&3`)
+	}
+	if listens := m.run("ss", "-Htln"); strings.Count(listens, "LISTEN") != 1 || !strings.Contains(listens, " 127.0.0.1:10289 ") {
+		m.t.Errorf("it listens to more than the loopback: %s", listens)
+	}
 	m.run("test", "-f", "/run/weft/history/0000000001")
 }
 

@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"time"
 
 	"weft/render/nft"
 )
@@ -33,3 +34,6 @@ func IsPartial(err error) bool {
 	var partial *Partial
 	return errors.As(err, &partial)
 }
+
+// HangsAfter replaces how long the loop may be at work without being held for hung.
+func (l *Loop) HangsAfter(d time.Duration) { l.turn = d }

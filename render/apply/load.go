@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"weft/render/nft"
@@ -157,6 +158,7 @@ func (l *Loop) execute(ctx context.Context, tx *ruleset.Transaction, desired *De
 
 // run runs nft for a transaction.
 func (l *Loop) run(ctx context.Context, tx *ruleset.Transaction) error {
+	l.tellTransaction(ctx, loadedDifference, tx.Text)
 	err := l.beating(ctx, func() error { return loadPieces(ctx, l.Runner, tx, l.Runner.Room()) })
 	var partial *Partial
 	if errors.As(err, &partial) {
@@ -168,11 +170,25 @@ func (l *Loop) run(ctx context.Context, tx *ruleset.Transaction) error {
 // replace replaces the tables by the desired ones.
 func (l *Loop) replace(ctx context.Context, desired *Desired) error {
 	start := time.Now()
+	l.tellTransaction(ctx, loadedAll, desired.Text)
 	err := l.beating(ctx, func() error { return desired.Load(ctx, l.Runner) })
 	if err == nil && l.beaten.Before(start) {
 		l.beaten = start // the heartbeat was loaded, too
 	}
 	return err
+}
+
+// toldTransaction bounds what a log line has of a transaction, in bytes: the whole is
+// in the history.
+const toldTransaction = 4 << 10
+
+// tellTransaction says what nft is about to be given.
+func (l *Loop) tellTransaction(ctx context.Context, what string, of func() string) {
+	if !l.Log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	text := of()
+	l.Log.Debug("loading", "what", what, "bytes", len(text), "transaction", text[:min(len(text), toldTransaction)])
 }
 
 // held is what the kernel holds, as far as that is known; of drift it says no more

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,8 +21,8 @@ import (
 // no notification told would be found then.
 const proofInterval = 5 * time.Minute
 
-// longestTurn is how long the loop may be at work without being held for hung.
-// The largest ruleset takes seconds.
+// longestTurn is how long the loop may be at work without being held for hung,
+// unless Loop.turn says otherwise. The largest ruleset takes seconds.
 const longestTurn = 2 * time.Minute
 
 // Loop keeps the kernel as a state file asks. One goroutine runs it: sockets
@@ -60,6 +61,7 @@ type Loop struct {
 	failing time.Time         // since when nothing that is wanted could be proven; zero if it is
 	repairs repairs
 
+	turn      time.Duration                         // zero is [longestTurn]
 	subscribe subscriber                            // nil is the kernel's
 	rehearse  func(context.Context, *Desired) error // nil is [Desired.Rehearse]
 	wrong     wrong
@@ -97,7 +99,7 @@ func (l *Loop) Run(ctx context.Context, changes <-chan Change) error {
 	defer proofs.Stop()
 	l.pass(ctx, StateChanged|TemplatesChanged)
 	for {
-		l.Status.Alive(status.Applier, l.interval()+longestTurn)
+		l.Status.Alive(status.Applier, l.interval()+cmp.Or(l.turn, longestTurn))
 		select {
 		case <-ctx.Done():
 			return nil

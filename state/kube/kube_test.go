@@ -2,6 +2,8 @@ package kube
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -110,6 +113,36 @@ func TestTrim(t *testing.T) {
 	kept, ok := trimSlice(eps), true
 	if kept.Endpoints[0].Conditions.Serving == nil || *kept.Endpoints[0].NodeName != "n1" || kept.Labels[discoveryv1.LabelServiceName] != "web" || !ok || kept.CreationTimestamp.Nanosecond() != 5e8 {
 		t.Errorf("the slice lost something: %+v", kept)
+	}
+}
+
+// TestClientLogOfKlog has klog write what client-go has to say.
+func TestClientLogOfKlog(t *testing.T) {
+	var b bytes.Buffer
+	to := slog.New(slog.NewJSONHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})).With("component", "client-go")
+	TakeKlog(to)
+	defer klog.ClearLogger()
+	klog.Infof("a %s", "remark")
+	klog.InfoS("another remark", "node", "n1")
+	klog.Warning("a warning")
+	klog.Errorf("an error [%d] of old", 1)
+	klog.ErrorS(errors.New("gone"), "an error", "node", "n1")
+	klog.FromContext(t.Context()).Error(errors.New("lost"), "an error with a context")
+	klog.Flush()
+	var got []string
+	for line := range strings.Lines(b.String()) {
+		var said struct{ Level, Msg, Component, Node, Err string }
+		if err := json.Unmarshal([]byte(line), &said); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+		if said.Component != "client-go" {
+			t.Errorf("no component: %s", line)
+		}
+		got = append(got, strings.TrimSpace(said.Level+" "+said.Msg+" "+said.Node+" "+said.Err))
+	}
+	want := []string{"DEBUG a remark", "DEBUG another remark n1", "WARN a warning", "ERROR an error [1] of old", "ERROR an error n1 gone", "ERROR an error with a context  lost"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 }
 

@@ -1,9 +1,41 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"strings"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
 )
+
+// TakeKlog has klog, which client-go logs with, write to a logger, at the levels of
+// [ClientLog]. It is the whole process's.
+func TakeKlog(to *slog.Logger) {
+	to = ClientLog(to)
+	klog.SetLoggerWithOptions(logr.FromSlogHandler(to.Handler()), klog.ContextualLogger(true), klog.WriteKlogBuffer(func(line []byte) {
+		unstructured(to, line)
+	}))
+}
+
+// unstructured takes a line that klog has formatted, such as "W1129 00:11:22.333444
+// 123 file.go:10] message". As a message of logr it would have lost its severity:
+// there is no warning.
+func unstructured(to *slog.Logger, line []byte) {
+	level := slog.LevelInfo
+	switch {
+	case bytes.HasPrefix(line, []byte("W")):
+		level = slog.LevelWarn
+	case bytes.HasPrefix(line, []byte("E")), bytes.HasPrefix(line, []byte("F")):
+		level = slog.LevelError
+	}
+	_, message, ok := strings.Cut(string(line), "] ")
+	if !ok {
+		message = string(line)
+	}
+	to.Log(context.Background(), level, strings.TrimSpace(message))
+}
 
 // ClientLog is a logger for client-go, whose remarks are of use to those who
 // look for faults in it: they become debug messages. Warnings and errors stay.

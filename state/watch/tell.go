@@ -21,9 +21,10 @@ func (l *Loop) tell(before, after *state.State) {
 		}
 		l.Log.Info("state written", "generation", after.Generation, "servicePorts", len(after.ServicePorts), "steered", steered)
 	}
-	if before != nil {
-		l.tellReasons(before.ServicePorts, after.ServicePorts)
+	if before == nil {
+		before = &state.State{} // at the start, what is left to kube-proxy is news
 	}
+	l.tellReasons(before.ServicePorts, after.ServicePorts)
 	if l.Log.Enabled(context.Background(), slog.LevelDebug) {
 		l.tellChanges(before, after)
 	}
@@ -37,17 +38,15 @@ func (l *Loop) tellChanges(before, after *state.State) {
 			l.Log.Debug("node measured", measured(n)...)
 		}
 	}
+	if before.Generation == after.Generation {
+		return
+	}
 	kept := map[*state.ServicePort]bool{}
-	if before != nil {
-		if before.Generation == after.Generation {
-			return
-		}
-		for _, p := range before.ServicePorts {
-			kept[p] = true
-		}
+	for _, p := range before.ServicePorts {
+		kept[p] = true
 	}
 	for _, p := range after.ServicePorts {
-		if !kept[p] && p.Steered() {
+		if !kept[p] {
 			l.Log.Debug("ServicePort changed", "servicePort", p.ID(), "protocol", p.Protocol, "nodePort", p.NodePort, "shares", shares(p))
 		}
 	}

@@ -257,6 +257,19 @@ func TestReasonsAreSaidOnce(t *testing.T) {
 	})
 }
 
+// TestReasonsAtTheStart are said where no earlier run has said them.
+func TestReasonsAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, with(30000, "no endpoint serves"), nil)
+		r.at(time.Second, with(30000, "no endpoint serves"))
+		r.end()
+		want := []string{`"ServicePort left to kube-proxy" servicePort=default/web protocol=tcp nodePort=30000 reason="no endpoint serves"`}
+		if diff := cmp.Diff(want, lines(r.log.String(), "ServicePort ")); diff != "" {
+			t.Errorf("log: -want +got\n%s", diff)
+		}
+	})
+}
+
 // lines are the messages that contain text, without time and level.
 func lines(log, text string) (found []string) {
 	for line := range strings.Lines(log) {
