@@ -1,18 +1,15 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sync/errgroup"
 
 	"weft/examples/lab"
 	"weft/examples/lab/cluster"
@@ -23,8 +20,10 @@ import (
 // first with kube-proxy alone, then with weft beside it, and goes through what
 // can happen to the two while connections go on.
 func TestBesideKubeProxy(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []cluster.ProxyMode{cluster.NFTables, cluster.IPTables} {
 		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
 			b := newBeside(t, mode, "base")
 			b.alone = observe(t, b.Cluster)
 			b.spread(equal)
@@ -113,18 +112,6 @@ func (b *beside) spread(shares map[string]float64) {
 	}
 }
 
-// untouched are ways that weft leaves to kube-proxy.
-func (b *beside) untouched() []path {
-	var all []path
-	for _, p := range paths(b.Cluster) {
-		switch p.name {
-		case "on one node, from outside", "ClusterIP from a pod", "load balancer, allowed source":
-			all = append(all, p)
-		}
-	}
-	return all
-}
-
 func (b *beside) sameAsAlone(when string) {
 	b.t.Helper()
 	if diff := cmp.Diff(b.alone, observe(b.t, b.Cluster)); diff != "" {
@@ -132,42 +119,8 @@ func (b *beside) sameAsAlone(when string) {
 	}
 }
 
-// under does something while connections to web, and to what is left to
-// kube-proxy, are opened all the time. None may fail.
-func (b *beside) under(what string, ways []path, do func()) {
-	b.t.Helper()
-	ctx, cancel := context.WithCancel(b.t.Context())
-	var group errgroup.Group
-	var mu sync.Mutex
-	opened, failed := 0, map[string]int{}
-	for _, p := range ways {
-		group.Go(func() error {
-			return lab.Watch(ctx, p.from.Namespace, p.network, netip.MustParseAddrPort(p.to), 2, 2*time.Millisecond, func(a lab.Answer) {
-				mu.Lock()
-				defer mu.Unlock()
-				opened++
-				if a.Err != nil {
-					failed[p.name+": "+why(a.Err)]++
-				}
-			})
-		})
-	}
-	do()
-	cancel()
-	if err := group.Wait(); err != nil {
-		b.t.Error(err)
-	}
-	b.t.Logf("%s: %d connections", what, opened)
-	if len(failed) > 0 || opened == 0 {
-		b.t.Errorf("%s: of %d connections failed: %v", what, opened, failed)
-	}
-}
-
-// web are the ways that weft steers.
-func (b *beside) web() []path { return paths(b.Cluster)[:4] }
-
 func (b *beside) start() {
-	b.under("weft takes over", append(b.web(), b.untouched()...), func() { b.pod = runPod(b.t, b.Cluster) })
+	b.under("weft takes over", append(b.web(equal, steered), b.untouched()...), func() { b.pod = runPod(b.t, b.Cluster) })
 }
 
 // runPod runs weft's DaemonSet on node1 until it is ready.
@@ -192,12 +145,12 @@ func runPod(t *testing.T, c *cluster.Cluster) *cluster.Pod {
 
 // release gives web back to kube-proxy, and takes it again.
 func (b *beside) release() {
-	b.under("weft releases", append(b.web(), b.untouched()...), func() {
+	b.under("weft releases", append(b.web(steered, equal), b.untouched()...), func() {
 		b.annotate("weft/steer=false")
 		b.held("tcp . 30080", false)
 	})
 	b.spread(equal)
-	b.under("weft takes again", append(b.web(), b.untouched()...), func() {
+	b.under("weft takes again", append(b.web(equal, steered), b.untouched()...), func() {
 		b.annotate("weft/steer-")
 		b.held("tcp . 30080", true)
 	})
@@ -231,7 +184,7 @@ func (b *beside) eventually(what string, done func() bool) {
 
 // restartProxy kills kube-proxy and starts it, which writes all its rules anew.
 func (b *beside) restartProxy() {
-	b.under("kube-proxy starts again", append(b.web(), b.untouched()...), func() {
+	b.under("kube-proxy starts again", append(b.web(steered, steered), b.untouched()...), func() {
 		b.proxy.Kill()
 		b.startProxy()
 	})
@@ -242,7 +195,7 @@ func (b *beside) restartProxy() {
 // resync takes kube-proxy's rules away, and changes a slice so that it finds
 // that out. What weft steers does not notice.
 func (b *beside) resync() {
-	b.under("kube-proxy writes everything anew", b.web(), func() {
+	b.under("kube-proxy writes everything anew", b.web(steered, steered), func() {
 		b.takeProxyRules()
 		b.eventually("kube-proxy's rules are back", b.proxyIsBack)
 	})
@@ -258,8 +211,11 @@ func (b *beside) proxyIsBack() bool {
 	}
 	out, err := b.Node().Run("sh", "-c", command)
 	return err == nil && strings.Contains(string(out), "30080") &&
-		strings.HasPrefix(answers(b.t.Context(), b.untouched()[0]), "node2")
+		strings.HasPrefix(answers(b.t.Context(), path{from: b.outside(), network: "tcp", to: fmt.Sprintf("%v:30083", b.Node().IPv4)}), "node2")
 }
+
+// outside is the client, which is no node and no pod.
+func (b *beside) outside() *lab.Host { return paths(b.Cluster)[0].from }
 
 func (b *beside) takeProxyRules() {
 	b.t.Helper()
@@ -282,7 +238,7 @@ func (b *beside) takeProxyRules() {
 
 // kill ends weft without a word: kube-proxy has web when the heartbeat ends.
 func (b *beside) kill() {
-	b.under("weft is killed", append(b.web(), b.untouched()...), func() {
+	b.under("weft is killed", append(b.web(steered, equal), b.untouched()...), func() {
 		b.pod.Containers["weft"].Kill()
 		time.Sleep(heartbeat + time.Second)
 	})

@@ -39,17 +39,50 @@ import (
 //   - how long a change of an EndpointSlice takes from the API server's answer to
 //     weft's proven rule and to the commit of kube-proxy's: median and 99th
 //     percentile,
-//   - resident memory, and the CPU that both and their nft use while ten slices a
-//     second change, in parts of one core.
+//   - resident memory, and the CPU that both and their nft use while nothing
+//     changes and while ten slices a second change, in parts of one core. weft
+//     measures nodes and renews its heartbeat all the while.
 //
 // Other load on the machine falls on both.
 func BenchmarkBesideKubeProxy(b *testing.B) {
-	for _, n := range []int{1, 2768} {
+	for n, changes := range map[int]int{1: 60, wholeRange: 40} {
 		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
 			r := newRace(b, n)
 			r.start()
-			r.changes(max(b.N, 50))
+			r.idle(30 * time.Second)
+			r.changes(max(b.N, changes))
 			r.churn(20 * time.Second)
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkInstall reports how long it takes from the start of kubectl apply -k
+// of the manifests until the readiness probe of weft's pod on a node is answered
+// well, beside the same Services. There is no image to be pulled and no kubelet to
+// be waited for: the pod starts when kubectl is done.
+func BenchmarkInstall(b *testing.B) {
+	for _, n := range []int{1, wholeRange} {
+		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
+			r := newRace(b, n)
+			weft := buildWeft(b)
+			if _, err := r.StartKubeProxy(b.Context(), r.Node(), cluster.ProxyOptions{Mode: cluster.NFTables}); err != nil {
+				b.Fatal(err)
+			}
+			begin := time.Now()
+			if _, err := r.Kubectl(b.Context(), nil, "apply", "-k", filepath.Join(manifests, "base")); err != nil {
+				b.Fatal(err)
+			}
+			applied := time.Now()
+			pod, err := r.RunDaemonSet(b.Context(), r.Node(), "weft", "weft", map[string]string{"weft": weft})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := pod.AwaitReady(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(applied.Sub(begin).Seconds(), "kubectl-s")
+			b.ReportMetric(time.Since(begin).Seconds(), "apply-to-ready-s")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
@@ -165,16 +198,18 @@ func (r *race) start() {
 }
 
 // startWeft keeps what weft writes in memory, as /run is.
-func (r *race) startWeft() {
+func (r *race) startWeft(flags ...string) {
 	run := filepath.Join(r.Dir, "run")
 	if err := os.Mkdir(run, 0o755); err != nil {
 		r.b.Fatal(err)
 	}
-	cmd := exec.Command("unshare", "--mount", "sh", "-euc", `mount -t tmpfs weft "$0" && exec "$@"`, run,
+	cmd := exec.Command("unshare", append([]string{
+		"--mount", "sh", "-euc", `mount -t tmpfs weft "$0" && exec "$@"`, run,
 		buildWeft(r.b), "run", "--source=kubernetes", "--node=node1", "--listen=",
-		"--kubeconfig="+filepath.Join(r.Dir, "admin.kubeconfig"),
-		"--state="+filepath.Join(run, "state.yaml"), "--history="+filepath.Join(run, "history"),
-		"--lock="+filepath.Join(run, "lock"), "--socket="+filepath.Join(run, "socket"))
+		"--kubeconfig=" + filepath.Join(r.Dir, "admin.kubeconfig"),
+		"--state=" + filepath.Join(run, "state.yaml"), "--history=" + filepath.Join(run, "history"),
+		"--lock=" + filepath.Join(run, "lock"), "--socket=" + filepath.Join(run, "socket"),
+	}, flags...)...)
 	cmd.Env = []string{"PATH=/usr/sbin:/sbin:" + os.Getenv("PATH"), "HOME=" + r.Dir}
 	var err error
 	if r.weft, err = r.Launch(r.Node().Namespace, "weft", cmd); err != nil {
@@ -227,7 +262,7 @@ func (r *race) changes(n int) {
 		}
 		proxy = append(proxy, commits.await(r.b, "default/"+name(i)+"/tcp", at).Sub(at))
 		wrote, weft = append(wrote, r.said(written, at).Sub(at)), append(weft, r.proven(at).Sub(at))
-		time.Sleep(1500*time.Millisecond + rand.N(500*time.Millisecond))
+		time.Sleep(1100*time.Millisecond + rand.N(400*time.Millisecond))
 	}
 	if testing.Verbose() {
 		r.b.Log(r.weft.LastWords())
@@ -239,12 +274,36 @@ func (r *race) changes(n int) {
 	}
 }
 
-// churn changes ten slices a second.
-func (r *race) churn(d time.Duration) {
+// idle looks at both while nothing changes, once what their start left to do is
+// done.
+func (r *race) idle(d time.Duration) {
+	time.Sleep(10 * time.Second)
 	for _, p := range []*cluster.Process{r.weft, r.proxy} {
 		r.report(float64(resident(r.b, p)), p.Name[:4]+"-idle-MB")
 	}
-	before := [2]time.Duration{used(r.b, r.weft), used(r.b, r.proxy)}
+	r.cores("-idle-cores", func() { time.Sleep(d) })
+}
+
+// cores reports how much of a core both use while something is done.
+func (r *race) cores(unit string, do func()) {
+	both := []*cluster.Process{r.weft, r.proxy}
+	before := [2]time.Duration{used(r.b, both[0]), used(r.b, both[1])}
+	begin := time.Now()
+	do()
+	for i, p := range both {
+		r.report((used(r.b, p)-before[i]).Seconds()/time.Since(begin).Seconds(), p.Name[:4]+unit)
+	}
+}
+
+// churn changes ten slices a second.
+func (r *race) churn(d time.Duration) {
+	r.cores("-cores", func() { r.tenASecond(d) })
+	for _, p := range []*cluster.Process{r.weft, r.proxy} {
+		r.report(float64(resident(r.b, p)), p.Name[:4]+"-MB")
+	}
+}
+
+func (r *race) tenASecond(d time.Duration) {
 	begin := time.Now()
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
@@ -253,10 +312,6 @@ func (r *race) churn(d time.Duration) {
 		if _, err := r.change(rand.IntN(r.services)); err != nil {
 			r.b.Fatal(err)
 		}
-	}
-	for i, p := range []*cluster.Process{r.weft, r.proxy} {
-		r.report((used(r.b, p)-before[i]).Seconds()/time.Since(begin).Seconds(), p.Name[:4]+"-cores")
-		r.report(float64(resident(r.b, p)), p.Name[:4]+"-MB")
 	}
 }
 

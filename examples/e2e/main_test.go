@@ -33,37 +33,44 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the scripts of testdata in one cluster.
-func TestScripts(t *testing.T) { runScripts(t, "testdata", cluster.Options{}) }
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	runScripts(t, "testdata", cluster.Options{})
+}
 
 // TestInformers runs the scripts about watching the API server, on both ways
 // that a client can get its first list.
 func TestInformers(t *testing.T) {
+	t.Parallel()
 	t.Run("watch-list", func(t *testing.T) {
-		runScripts(t, "testdata/informers", cluster.Options{})
+		t.Parallel()
+		runScripts(t, "testdata/informers", cluster.Options{}).noneDenied(t)
 	})
 	t.Run("list and watch", func(t *testing.T) {
+		t.Parallel()
 		labtest.RequireControlPlane(t)
 		etcd, err := controlplane.OldEtcd()
 		if err != nil {
 			t.Fatal(err)
 		}
-		runScripts(t, "testdata/informers", cluster.Options{Etcd: etcd})
+		runScripts(t, "testdata/informers", cluster.Options{Etcd: etcd}).noneDenied(t)
 	})
 }
 
-func runScripts(t *testing.T, dir string, opts cluster.Options) {
+func runScripts(t *testing.T, dir string, opts cluster.Options) *stage {
 	scripts, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("no scripts in %s: %v", dir, err)
 	}
 	opts.Lab = lab.Options{Nodes: 3, Pods: 2}
-	s := &stage{Cluster: labtest.StartCluster(t, opts), weft: buildWeft(t)}
+	s := newStage(t, opts)
 	testscript.RunT(serial{t}, testscript.Params{Files: scripts, Setup: s.setUp, Cmds: s.commands(), Condition: func(cond string) (bool, error) {
 		if cond != "watchlist" {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		}
 		return opts.Etcd == "", nil
 	}})
+	return s
 }
 
 // serial runs the scripts one after the other: they share a cluster.

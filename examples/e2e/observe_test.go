@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"weft/examples/lab"
 	"weft/examples/lab/cluster"
 )
@@ -62,6 +64,7 @@ func paths(c *cluster.Cluster) []path {
 		{"load balancer, other source", c.Control, "tcp", loadBalancerIP.String() + ":80", false},
 		{"load balancer's NodePort, allowed source", client, "tcp", at(30085), false},
 		{"load balancer's NodePort, other source", c.Control, "tcp", at(30085), false},
+		{"near endpoints, from outside", client, "tcp", at(30090), false},
 		{"switched off, from outside", client, "tcp", at(30086), false},
 		{"ClusterIP from a pod", other, "tcp", "10.43.0.87:80", false},
 		{"ClusterIP from the node", node, "tcp", "10.43.0.87:80", false},
@@ -79,30 +82,48 @@ func paths(c *cluster.Cluster) []path {
 const tries = 60
 
 // observe tells for each path which pods answer, from which address they are
-// asked, and what conntrack holds of it.
+// asked, and what conntrack holds of it. It looks at several at a time, since who
+// is not answered waits long.
 func observe(t *testing.T, c *cluster.Cluster) map[string]string {
 	t.Helper()
-	seen := map[string]string{}
-	for _, p := range paths(c) {
-		// What the paths before left in conntrack; an error means that nothing was.
+	all := paths(c)
+	for _, p := range all {
+		// What was before, in conntrack; an error means that nothing was.
 		to := netip.MustParseAddrPort(p.to)
 		_, _ = c.Node().Run("conntrack", "-D", "-p", p.network, "--orig-dst", to.Addr().String(), "--orig-port-dst", fmt.Sprint(to.Port()))
-		pods := answers(t.Context(), p)
-		seen[p.name] = "answered by " + pods
-		if p.alike {
-			seen[p.name] = fmt.Sprintf("answered by %d pods", len(strings.Fields(pods)))
-		}
-		if strings.HasPrefix(pods, "nobody") {
-			continue
-		}
-		if p.network == "tcp" && !p.alike {
-			seen[p.name] += "; they see " + sources(t, p)
-		}
-		if !p.alike {
-			seen[p.name] += "; conntrack has " + entries(t, c, p)
-		}
+	}
+	found := make([]string, len(all))
+	var g errgroup.Group
+	g.SetLimit(6)
+	for i, p := range all {
+		g.Go(func() error {
+			found[i] = p.observe(t, c)
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+	seen := map[string]string{}
+	for i, p := range all {
+		seen[p.name] = found[i]
 	}
 	return seen
+}
+
+func (p path) observe(t *testing.T, c *cluster.Cluster) string {
+	pods := answers(t.Context(), p)
+	switch {
+	case strings.HasPrefix(pods, "nobody"):
+		return "answered by " + pods
+	case p.alike:
+		return fmt.Sprintf("answered by %d pods", len(strings.Fields(pods)))
+	}
+	seen := "answered by " + pods
+	if p.network == "tcp" {
+		seen += "; they see " + sources(t, p)
+	}
+	return seen + "; conntrack has " + entries(t, c, p)
 }
 
 // answers are the names of the pods, or why nobody answers.

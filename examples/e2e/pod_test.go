@@ -54,6 +54,7 @@ func status(t *testing.T, p *cluster.Process, field string) string {
 
 // TestManifests asks the real API server what it thinks of each kustomization.
 func TestManifests(t *testing.T) {
+	t.Parallel()
 	c := labtest.StartCluster(t, cluster.Options{Lab: lab.Options{Nodes: 1, Pods: 1}})
 	mine := ownTemplates(t)
 	for _, k := range []struct {
@@ -98,6 +99,7 @@ func write(t *testing.T, path, text string) {
 // TestOwnTemplates edits templates in their ConfigMap, for better and for worse,
 // under a weft that has NET_ADMIN alone.
 func TestOwnTemplates(t *testing.T) {
+	t.Parallel()
 	b := newBeside(t, cluster.NFTables, "base")
 	mine := ownTemplates(t)
 	edit := func(from, to string) {
@@ -153,6 +155,7 @@ func TestOwnTemplates(t *testing.T) {
 // TestManifestCommand compares what weft prints with what kustomize makes of the
 // files, and lets the API server look at what a configuration changes.
 func TestManifestCommand(t *testing.T) {
+	t.Parallel()
 	c := labtest.StartCluster(t, cluster.Options{Lab: lab.Options{Nodes: 1, Pods: 1}})
 	for kustomization, flags := range map[string][]string{"base": nil, "overlays/split": {"--split"}} {
 		built, err := c.Kubectl(t.Context(), nil, "kustomize", filepath.Join(manifests, kustomization))

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"weft/state"
@@ -18,8 +19,9 @@ const wholeRange = 2768
 // TestWholeRange starts weft in a cluster that has used up its NodePorts, changes
 // one Service, restarts the API server, and deletes all Services.
 func TestWholeRange(t *testing.T) {
+	t.Parallel()
 	r := newRace(t, wholeRange)
-	r.startWeft()
+	r.startWeft("--policy=static") // no measurement changes a share
 	r.proven(time.Time{})
 	st := r.state()
 	steered := 0
@@ -52,14 +54,24 @@ func TestWholeRange(t *testing.T) {
 	if err := r.StartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// The API server deletes Services one by one.
-	for i := range wholeRange {
-		if err := r.client.CoreV1().Services("default").Delete(t.Context(), name(i), metav1.DeleteOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	r.deleteAll()
 	r.until("a state without Services", func() bool { return len(r.state().ServicePorts) == 0 })
 	r.eventuallyHas(0)
+}
+
+// deleteAll deletes Services one by one, since the API server has no other way.
+func (r *race) deleteAll() {
+	r.b.Helper()
+	g, ctx := errgroup.WithContext(r.b.Context())
+	g.SetLimit(8)
+	for i := range r.services {
+		g.Go(func() error {
+			return r.client.CoreV1().Services("default").Delete(ctx, name(i), metav1.DeleteOptions{})
+		})
+	}
+	if err := g.Wait(); err != nil {
+		r.b.Fatal(err)
+	}
 }
 
 // state is what weft wrote, through the mount namespace that it has.

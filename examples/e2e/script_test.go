@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -27,6 +28,41 @@ import (
 type stage struct {
 	*cluster.Cluster
 	weft string
+	// kubeconfig is that of the manifests' ServiceAccount: weft has the rights
+	// that they give, and none besides.
+	kubeconfig string
+}
+
+func newStage(t *testing.T, opts cluster.Options) *stage {
+	t.Helper()
+	s := &stage{Cluster: labtest.StartCluster(t, opts), weft: buildWeft(t)}
+	apply(t, s.Cluster, filepath.Join(manifests, "base"))
+	token, err := s.Token(t.Context(), "weft", "weft")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.kubeconfig, err = s.Kubeconfig("weft", token); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// noneDenied wants the API server to have allowed all that weft asked for. One
+// that has just started knows no roles for a moment and denies everything, so what
+// was allowed another time is no right that is missing.
+func (s *stage) noneDenied(t *testing.T) {
+	t.Helper()
+	uses, err := s.Used("weft", "weft")
+	if err != nil || len(uses) == 0 {
+		t.Errorf("weft asked for %v: %v", uses, err)
+	}
+	for _, u := range uses {
+		allowed := u
+		allowed.Denied = false
+		if u.Denied && !slices.Contains(uses, allowed) {
+			t.Errorf("the API server denied weft %+v", u)
+		}
+	}
 }
 
 // patience is how long a script waits for what should take a second at most.
@@ -36,7 +72,8 @@ const patience = 30 * time.Second
 //
 //	kubectl ARG...           kubectl with all rights
 //	on HOST CMD...           runs a command on a machine or pod: client, control, node1, node1-a ...
-//	start NAME CMD...        starts a command on node1; NAME.err gets what it says on standard error
+//	start NAME CMD...        starts a command on node1 with the rights of weft's ServiceAccount; NAME.err gets
+//	                         what it says on standard error
 //	signal NAME SIGNAL...    sends signals to it
 //	finish NAME CODE         waits for its end and compares the exit code
 //	until REGEXP CMD...      runs a command on node1 until its output matches, and gives up after 30 s
@@ -48,8 +85,10 @@ const patience = 30 * time.Second
 //	split HOST NET TO COUNT POD=SHARE...
 //	                         opens connections from a host and compares where they went with the shares
 //	refused HOST NET TO      wants a connection to be refused at once
+//	serve HOST:PORT          answers on a machine with its name, as a pod of its network does
 //	apiserver stop|start|SIGNAL
 //	ago NAME DURATION        sets a variable to the time that it was so long ago, as Kubernetes writes it
+//	far DELAY|cut            puts so much time, or nothing that passes, between node1 and the API server
 //
 // The condition [watchlist] holds where the API server has it.
 //
@@ -58,19 +97,22 @@ func (s *stage) commands() map[string]func(*testscript.TestScript, bool, []strin
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"kubectl": s.kubectl, "on": s.on, "start": s.start, "signal": s.signal, "finish": s.finish, "until": s.until,
 		"never": s.never, "said": said, "proxy": s.proxy, "split": s.split, "refused": s.refused, "apiserver": s.apiserver,
-		"ports": s.ports, "token": s.token, "ago": ago,
+		"ports": s.ports, "token": s.token, "serve": s.serve, "far": s.far, "ago": ago,
 	}
 }
 
 // setUp gives a script a cluster without Services and an environment of its own.
 func (s *stage) setUp(env *testscript.Env) error {
 	t := env.T().(serial)
-	env.Values["processes"], env.Values["context"] = map[string]*cluster.Process{}, t.Context()
+	env.Values["processes"], env.Values["context"], env.Values["close"] = map[string]*cluster.Process{}, t.Context(), &closers{}
 	env.Setenv("PATH", filepath.Dir(s.weft)+":"+env.Getenv("PATH")+":/usr/sbin:/sbin")
 	env.Setenv("KUBECONFIG", filepath.Join(s.Dir, cluster.Admin.Name+".kubeconfig"))
 	env.Defer(func() {
 		for _, p := range env.Values["processes"].(map[string]*cluster.Process) {
 			p.Stop()
+		}
+		if err := env.Values["close"].(*closers).Close(); err != nil {
+			t.Error(err)
 		}
 		if err := s.Reset(context.Background()); err != nil {
 			t.Error(err)
@@ -140,6 +182,7 @@ func (s *stage) host(ts *testscript.TestScript, name string) *lab.Host {
 
 func (s *stage) start(ts *testscript.TestScript, _ bool, args []string) {
 	cmd := command(ts, args[1], args[2:]...)
+	cmd.Env = append(cmd.Env, "KUBECONFIG="+s.kubeconfig)
 	said, err := os.Create(ts.MkAbs(args[0] + ".err"))
 	ts.Check(err)
 	defer said.Close()

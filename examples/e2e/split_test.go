@@ -30,6 +30,7 @@ const blockTable = `table inet block {
 // TestSplit runs watch, which has the token and no capability, apart from apply,
 // which has NET_ADMIN, no token, and no way to the API server.
 func TestSplit(t *testing.T) {
+	t.Parallel()
 	b := newBeside(t, cluster.NFTables, "overlays/split")
 	if err := b.Node().Load(fmt.Sprintf(blockTable, cluster.ProxyGroup)); err != nil {
 		t.Fatal(err)
@@ -102,16 +103,19 @@ func tried(t *testing.T, c *cluster.Cluster) uint64 {
 	return 0
 }
 
+// reweighted are the shares after the annotation that watcherDies writes.
+var reweighted = map[string]float64{"node1-a": 0.25, "node2-a": 0.25, "node3-a": 0.5}
+
 // watcherDies leaves the applier alone, which goes on with the last state, and
 // comes back to a Service that changed meanwhile.
 func (b *beside) watcherDies() {
-	b.under("watch is killed", append(b.web(), b.untouched()...), func() {
+	b.under("watch is killed", append(b.web(steered, steered), b.untouched()...), func() {
 		b.pod.Containers["watch"].Kill()
 		time.Sleep(heartbeat + time.Second)
 	})
 	b.spread(steered)
 	b.annotate("weft/weights=node1=1 node2=1 node3=2")
-	b.under("watch starts again", append(b.web(), b.untouched()...), func() {
+	b.under("watch starts again", append(b.web(steered, reweighted), b.untouched()...), func() {
 		if err := b.pod.Restart("watch"); err != nil {
 			b.t.Fatal(err)
 		}
@@ -120,17 +124,17 @@ func (b *beside) watcherDies() {
 			return err == nil && strings.Contains(string(out), "50-99 : 10.42.3.10")
 		})
 	})
-	b.spread(map[string]float64{"node1-a": 0.25, "node2-a": 0.25, "node3-a": 0.5})
+	b.spread(reweighted)
 }
 
 // applierDies leaves nobody to renew the heartbeat.
 func (b *beside) applierDies() {
-	b.under("apply is killed", append(b.web(), b.untouched()...), func() {
+	b.under("apply is killed", append(b.web(reweighted, equal), b.untouched()...), func() {
 		b.pod.Containers["apply"].Kill()
 		time.Sleep(heartbeat + time.Second)
 	})
 	b.spread(equal)
-	b.under("apply starts again", append(b.web(), b.untouched()...), func() {
+	b.under("apply starts again", append(b.web(equal, reweighted), b.untouched()...), func() {
 		if err := b.pod.Restart("apply"); err != nil {
 			b.t.Fatal(err)
 		}
@@ -138,5 +142,5 @@ func (b *beside) applierDies() {
 			b.t.Fatal(err)
 		}
 	})
-	b.spread(map[string]float64{"node1-a": 0.25, "node2-a": 0.25, "node3-a": 0.5})
+	b.spread(reweighted)
 }

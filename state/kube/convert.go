@@ -68,6 +68,8 @@ func (s *surroundings) leave(svc *corev1.Service, wish wish) string {
 		return "externalTrafficPolicy is Local"
 	case svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP && !s.affinity:
 		return "sessionAffinity is ClientIP"
+	case svc.Spec.TrafficDistribution != nil:
+		return "trafficDistribution is " + *svc.Spec.TrafficDistribution
 	}
 	return s.problem
 }

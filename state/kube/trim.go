@@ -64,6 +64,7 @@ func trimService(o *corev1.Service) *corev1.Service {
 	kept.Spec = corev1.ServiceSpec{
 		Type: o.Spec.Type, ClusterIP: o.Spec.ClusterIP, IPFamilies: o.Spec.IPFamilies,
 		ExternalTrafficPolicy: o.Spec.ExternalTrafficPolicy, SessionAffinity: o.Spec.SessionAffinity,
+		TrafficDistribution: o.Spec.TrafficDistribution,
 	}
 	for _, p := range o.Spec.Ports {
 		kept.Spec.Ports = append(kept.Spec.Ports, corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, NodePort: p.NodePort})

@@ -354,6 +354,14 @@ func TestServicePorts(t *testing.T) {
 			[]string{"shop/web:http tcp/30080: sessionAffinity is ClientIP"},
 		},
 		{
+			"near endpoints", two,
+			[]any{service("web", 30080, func(s *corev1.Service) {
+				near := corev1.ServiceTrafficDistributionPreferSameNode
+				s.Spec.TrafficDistribution = &near
+			}), both[0]},
+			[]string{"shop/web:http tcp/30080: trafficDistribution is PreferSameNode"},
+		},
+		{
 			"another proxy", two,
 			[]any{service("web", 30080, func(s *corev1.Service) { s.Labels = map[string]string{labelProxyName: "cilium"} }), both[0]},
 			[]string{"shop/web:http tcp/30080: label service.kubernetes.io/service-proxy-name: cilium serves it"},

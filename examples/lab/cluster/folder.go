@@ -19,8 +19,15 @@ type folder struct {
 
 const folderPattern = "weft-cluster-"
 
-// newFolder also takes away what killed processes left.
+// newFolder also takes away what killed processes left. Those that start at the
+// same time wait for each other: a folder without a lock yet looks like one that
+// was left.
 func newFolder(parent string) (*folder, error) {
+	gate, err := flock(parent, unix.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	defer gate.Close()
 	if err := sweep(parent); err != nil {
 		return nil, err
 	}

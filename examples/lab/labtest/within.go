@@ -36,26 +36,47 @@ func Within(t testing.TB, got map[string]int, want map[string]float64) {
 // Outside tells every endpoint whose count is out of the bounds of [Within],
 // sorted by name.
 func Outside(got map[string]int, want map[string]float64) []string {
-	n, sum := 0, 0.0
-	names := map[string]bool{}
+	return OutsideBoth(got, want, want)
+}
+
+// OutsideBoth is Outside while shares change from one to the other: each
+// connection may follow either, so a count is bounded by the lesser of the two
+// shares from below, and by the greater from above.
+func OutsideBoth(got map[string]int, before, after map[string]float64) []string {
+	n, names := 0, map[string]bool{}
 	for name, k := range got {
 		n += k
 		names[name] = true
 	}
-	for name, p := range want {
-		sum += p
-		names[name] = true
+	for _, want := range []map[string]float64{before, after} {
+		sum := 0.0
+		for name, p := range want {
+			sum += p
+			names[name] = true
+		}
+		if math.Abs(sum-1) > 1e-6 {
+			return []string{fmt.Sprintf("nothing to compare: shares that sum to %v", sum)}
+		}
 	}
-	if n == 0 || math.Abs(sum-1) > 1e-6 {
-		return []string{fmt.Sprintf("nothing to compare: %d connections, shares that sum to %v", n, sum)}
+	if n == 0 {
+		return []string{"nothing to compare: no connections"}
 	}
 	var problems []string
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		k, p := got[name], want[name]
-		if least, most := lab.Chance(n, p); k < least || k > most {
-			problems = append(problems, fmt.Sprintf("%s got %d of %d connections (%.1f %%), want %.1f %%: chance alone keeps it within %d to %d",
-				name, k, n, 100*float64(k)/float64(n), 100*p, least, most))
+		k, low, high := got[name], min(before[name], after[name]), max(before[name], after[name])
+		least, _ := lab.Chance(n, low)
+		_, most := lab.Chance(n, high)
+		if k < least || k > most {
+			problems = append(problems, fmt.Sprintf("%s got %d of %d connections (%.1f %%), want %s %%: chance alone keeps it within %d to %d",
+				name, k, n, 100*float64(k)/float64(n), percent(low, high), least, most))
 		}
 	}
 	return problems
+}
+
+func percent(low, high float64) string {
+	if low == high {
+		return fmt.Sprintf("%.1f", 100*low)
+	}
+	return fmt.Sprintf("%.1f to %.1f", 100*low, 100*high)
 }

@@ -31,6 +31,29 @@ func TestWithin(t *testing.T) {
 	}
 }
 
+// While shares change each connection follows the one or the other.
+func TestOutsideBoth(t *testing.T) {
+	before, after := map[string]float64{"a": 1. / 3, "b": 1. / 3, "c": 1. / 3}, map[string]float64{"a": 0.5, "b": 0.5}
+	for _, c := range []struct {
+		name string
+		got  map[string]int
+		tell string
+	}{
+		{"as before", map[string]int{"a": 400, "b": 400, "c": 400}, ""},
+		{"as after", map[string]int{"a": 600, "b": 600}, ""},
+		{"half of each", map[string]int{"a": 500, "b": 500, "c": 200}, ""},
+		{"less than either", map[string]int{"a": 200, "b": 600, "c": 400}, "a got 200 of 1200 connections (16.7 %), want 33.3 to 50.0 %"},
+		{"more than either", map[string]int{"a": 500, "b": 100, "c": 600}, "c got 600"},
+		{"a stranger", map[string]int{"a": 600, "b": 600, "d": 1}, "d got 1"},
+		{"no connection", nil, "nothing to compare"},
+	} {
+		problems := strings.Join(OutsideBoth(c.got, before, after), "\n")
+		if (problems == "") != (c.tell == "") || !strings.Contains(problems, c.tell) {
+			t.Errorf("%s: problems = %q, want %q", c.name, problems, c.tell)
+		}
+	}
+}
+
 // Chance alone stays inside. The seed is fixed, so the test always goes one way.
 func TestChanceIsWithin(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
