@@ -3,6 +3,7 @@ package kube
 import (
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -46,7 +47,7 @@ func (c *contact) RoundTrip(request *http.Request) (*http.Response, error) {
 		return response, err
 	}
 	c.opened(path)
-	response.Body = &watched{ReadCloser: response.Body, closed: sync.OnceFunc(func() { c.closed(path) })}
+	response.Body = &watched{ReadCloser: response.Body, closed: sync.OnceFunc(func() { c.closed(path) }), failed: c.failed}
 	return response, err
 }
 
@@ -54,12 +55,22 @@ func (c *contact) RoundTrip(request *http.Request) (*http.Response, error) {
 type watched struct {
 	io.ReadCloser
 	closed func()
+	failed func(error)
 }
+
+// connectionLost is in the error of a connection on which a ping was not answered
+// (golang.org/x/net/http2, errClientConnLost). It is told at once: who asks again
+// on a way that leads nowhere hears nothing for half a minute. Other ends of a
+// watch are told by the request after it, if that fails, too.
+const connectionLost = "client connection lost"
 
 func (w *watched) Read(b []byte) (int, error) {
 	n, err := w.ReadCloser.Read(b)
 	if err != nil {
 		w.closed()
+		if strings.Contains(err.Error(), connectionLost) {
+			w.failed(err)
+		}
 	}
 	return n, err
 }

@@ -73,3 +73,33 @@ func TestContact(t *testing.T) {
 type endless struct{}
 
 func (*endless) Read(b []byte) (int, error) { return len(b), nil }
+
+// broken gives the error that it is.
+type broken struct{ error }
+
+func (b broken) Read([]byte) (int, error) { return 0, b.error }
+
+// TestLostConnectionIsSaid: an end of a watch is no failure, unless the way to the
+// API server is gone.
+func TestLostConnectionIsSaid(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want int
+	}{
+		{io.EOF, 0},
+		{errors.New("http2: server sent GOAWAY and closed the connection"), 0},
+		{errors.New("http2: client connection lost"), 1},
+	} {
+		failures := 0
+		c := &contact{lines: map[string]*line{}, failed: func(error) { failures++ }, next: transport(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(broken{tt.err})}, nil
+		})}
+		response, err := c.RoundTrip(httptest.NewRequest(http.MethodGet, "/api/v1/nodes?watch=true", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(response.Body); (err == nil) != errors.Is(tt.err, io.EOF) || failures != tt.want || c.since().IsZero() {
+			t.Errorf("%v: told %d times, want %d; not heard since %v", tt.err, failures, tt.want, c.since())
+		}
+	}
+}
