@@ -94,6 +94,11 @@ func TestDue(t *testing.T) {
 			early++
 		}
 	}
+	o.Idle = 50 * second
+	if half := len(o.due()); half < 5000 || half > 6000 {
+		t.Errorf("%d requests where the first half is idle, want about 5,500", half)
+	}
+	o.Idle = 0
 	if part := float64(early) / float64(len(due)-1); part < 0.60 || part > 0.66 {
 		t.Errorf("%v of the gaps are shorter than their mean, want 0.632", part)
 	}

@@ -21,7 +21,8 @@ type order struct {
 	// Start is when the first request may be due.
 	Start   time.Time
 	Seed    uint64
-	Rate    float64 // requests a second
+	Rate    float64       // requests a second
+	Idle    time.Duration // with a tenth of the rate, at first
 	Length  time.Duration
 	Targets []string // asked in turns
 }
@@ -36,6 +37,9 @@ func (o order) due() []time.Duration {
 		at := time.Duration(t * float64(time.Second))
 		if at >= o.Length {
 			return due
+		}
+		if at < o.Idle && random.Float64() >= idleness {
+			continue
 		}
 		due = append(due, at)
 	}

@@ -38,6 +38,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -89,6 +90,9 @@ type options struct {
 	load, pace        float64
 	seed              uint64
 }
+
+// paced is a time of the run as it is at another pace.
+func (o options) paced(d time.Duration) time.Duration { return time.Duration(float64(d) / o.pace) }
 
 func parse(args []string) (options, error) {
 	var o options

@@ -166,11 +166,14 @@ type load struct {
 }
 
 func (s *side) load(o options, start0 time.Time) (*load, error) {
-	length := time.Duration(0)
+	l := &load{order: order{Start: start0, Seed: o.seed, Rate: rate(o), Targets: s.targets()}}
 	for _, p := range phases() {
-		length += time.Duration(float64(p.length) / o.pace)
+		length := o.paced(p.length)
+		l.order.Length += length
+		if p.name == idle {
+			l.order.Idle = length
+		}
 	}
-	l := &load{order: order{start0, o.seed, rate(o), length, s.targets()}}
 	text, err := json.Marshal(l.order)
 	if err != nil {
 		return nil, err

@@ -95,7 +95,7 @@ func plotTimes(path string, o options, r *outcome) error {
 
 // overTime is a figure of each window that has requests.
 func overTime(r *outcome, side string, o options, value func(figures) float64) plotter.XYs {
-	length := time.Duration(float64(window) / o.pace)
+	length := o.paced(window)
 	var line plotter.XYs
 	all := slices.SortedFunc(slices.Values(r.answers[side]), func(a, b answer) int { return int(a.due - b.due) })
 	for from := time.Duration(0); from < r.spans[len(r.spans)-1].to; from += length {

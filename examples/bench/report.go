@@ -49,7 +49,7 @@ func quantile(sorted []float64, q float64) float64 {
 
 // report prints all figures.
 func report(out io.Writer, o options, r *outcome) error {
-	fmt.Fprintf(out, "%.0f new connections a second to each side, %.0f %% of what its nodes can do; nodes of", r.rate, 100*o.load)
+	fmt.Fprintf(out, "%.0f new connections a second to each side, %.0f %% of what its nodes can do (a tenth of them while idle); nodes of", r.rate, 100*o.load)
 	for _, s := range sizes() {
 		fmt.Fprintf(out, " %.3f", s)
 	}
@@ -143,7 +143,10 @@ func moves(out io.Writer, r *outcome) {
 // perRequest is the CPU time of a request at rest, in ms.
 func (r *outcome) perRequest() float64 {
 	used, answered := time.Duration(0), 0
-	for _, s := range r.spans[:2] {
+	for _, s := range r.spans {
+		if s.name != "rest" {
+			continue
+		}
 		for _, side := range []string{sideEqual, sideWeft} {
 			for _, u := range s.used[side] {
 				used += u

@@ -28,15 +28,23 @@ type phase struct {
 
 const nobody = -1
 
+// idle is the first phase, in which there is a tenth of the requests. Load comes with
+// the next, so that weft has to learn what the nodes are worth while it does.
+const (
+	idle     = "idle"
+	idleness = 0.1
+)
+
 func phases() []phase {
 	return []phase{
-		{"start", 40 * time.Second, nil, nobody},
-		{"rest", 60 * time.Second, nil, nobody},
-		{"noise", 30 * time.Second, noise, nobody},
+		{idle, 30 * time.Second, nil, nobody},
+		{"load", 35 * time.Second, nil, nobody},
+		{"rest", 50 * time.Second, nil, nobody},
+		{"noise", 25 * time.Second, noise, nobody},
 		{"slow", 35 * time.Second, slowDown, slowed},
-		{"fast again", 25 * time.Second, speedUp, slowed},
-		{"dead", 15 * time.Second, stop, victim},
-		{"alive again", 20 * time.Second, bringBack, victim},
+		{"fast again", 20 * time.Second, speedUp, slowed},
+		{"dead", 12 * time.Second, stop, victim},
+		{"alive again", 18 * time.Second, bringBack, victim},
 	}
 }
 
@@ -90,7 +98,7 @@ func perform(ctx context.Context, o options, start time.Time, sides []*side) ([]
 		if err := sleep(ctx, time.Until(start.Add(at))); err != nil {
 			return nil, err
 		}
-		length := time.Duration(float64(p.length) / o.pace)
+		length := o.paced(p.length)
 		sp := span{phase: p, from: at, to: at + length, used: map[string][]time.Duration{}}
 		before, err := used(sides)
 		if err != nil {
