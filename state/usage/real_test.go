@@ -145,9 +145,6 @@ func TestRealPrometheus(t *testing.T) {
 	p.expiry = 10 * time.Second
 	p.nodes = []state.Node{busyOne.node, idleOne.node}
 
-	eventually(t, p, "down", func(err error, _ []state.Node) bool {
-		return err != nil && strings.Contains(err.Error(), "connection refused") || err == nil // it may be up already
-	})
 	// Counters that this process keeps are a little late now and then.
 	is := func(n state.Node, ratio float64) bool {
 		return n.CPU != nil && math.Abs(n.CPU.Ratio-ratio) < 0.05 && n.Cores == 2 && time.Since(n.CPU.Measured) <= p.expiry
@@ -179,11 +176,22 @@ func TestRealPrometheus(t *testing.T) {
 		t.Errorf("a scalar: error = %v", err)
 	}
 
+	empty := asking(t, Options{URL: url, Query: "no_such_metric"}, 2)
+	if err := empty.ask(t.Context()); err == nil || !strings.Contains(err.Error(), "no series for node-0, node-1") {
+		t.Errorf("an empty answer: error = %v", err)
+	}
+
 	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	p.options.Timeout = 300 * time.Millisecond
 	eventually(t, p, "a Prometheus that hangs", func(err error, _ []state.Node) bool {
 		return err != nil && strings.Contains(err.Error(), context.DeadlineExceeded.Error())
+	})
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, p, "a Prometheus that is down, whose last word is too old", func(err error, n []state.Node) bool {
+		return err != nil && strings.Contains(err.Error(), "connection refused") && n[1].CPU == nil
 	})
 }
