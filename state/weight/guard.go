@@ -55,7 +55,7 @@ const (
 	releaseAlone  = 15.0
 	learnAlone    = 0.06 // for each second and unit of the cut
 	forgetTime    = 600.0
-	forgetFast    = 30.0 // for a node that is faster than normal: it can take more
+	forgetFast    = 30.0 // for a node that is faster than normal, and where trims do the same
 	firstTicks    = 5
 	failWindow    = 10.0
 	leastFailed   = 2.5
@@ -94,7 +94,9 @@ func (s *service) unguard(now time.Time) bool {
 			m.conns = conns{cut: m.conns.cut, learned: m.conns.learned}
 		}
 	}
-	s.release(min(max(0, now.Sub(s.guard.at)), maxInterval).Seconds())
+	if !s.guard.at.IsZero() { // else these are the cuts of an earlier run
+		s.release(min(max(0, now.Sub(s.guard.at)), maxInterval).Seconds())
+	}
 	s.guard.at = now
 	return true
 }
@@ -224,7 +226,7 @@ func (s *service) cut(durations []float64, dt float64) {
 		}
 		m.conns.move(want, dt, release)
 		forget := forgetTime
-		if durations[i] < normal {
+		if learn == 0 || durations[i] < normal {
 			forget = forgetFast
 		}
 		m.conns.learn(lesson, forget, dt)

@@ -1,6 +1,7 @@
 package weight_test
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -186,4 +187,40 @@ func TestGuardFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A restart in the midst of a cut keeps it, and lets it go as the agent before would
+// have: soon where CPU use is known, and late where the cut was all that was learned.
+func TestGuardRestart(t *testing.T) {
+	for name, tt := range map[string]struct {
+		busy []float64
+		soon bool
+	}{"with CPU use": {same(.3, 3), true}, "without": {nil, false}} {
+		t.Run(name, func(t *testing.T) {
+			p := begin(t, weight.Default(), same(.001, 3), tt.busy)
+			f := newFlow(p, 50, .05, true)
+			f.until(60)
+			f.lasts[0] = 1
+			f.until(80)
+			left := sharesOf(p.last.ServicePorts[0])
+			if left[0] > .15 {
+				t.Fatalf("got %v, which is no test", left)
+			}
+			q := begin(t, weight.Default(), same(.001, 3), tt.busy)
+			q.before, q.at = p.last, p.at
+			q.until(q.at)
+			q.wants("just after", left...)
+			g := newFlow(q, 50, .05, true)
+			g.until(q.at + 60)
+			if s := g.share(0); (s > .3) != tt.soon {
+				t.Errorf("a minute later, when nothing is slow any more, the share is %v: %s", s, explained(q))
+			}
+		})
+	}
+}
+
+// explained are the factors of the first node.
+func explained(p *play) string {
+	f := p.last.ServicePorts[0].Factors[0]
+	return fmt.Sprintf("trim %v, guard %v, target %v, held by %v", *f.Trim, *f.Guard, f.Target, p.last.ServicePorts[0].Held)
 }

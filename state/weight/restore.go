@@ -2,6 +2,7 @@ package weight
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"weft/state"
@@ -18,6 +19,7 @@ func (e *Engine) restore(before *state.State, now time.Time) {
 			n.cores = before.Nodes[i].Cores
 		}
 	}
+	alone := !slices.ContainsFunc(before.Nodes, func(n state.Node) bool { return n.CPU != nil })
 	for _, p := range before.ServicePorts {
 		if !p.Steered() {
 			continue
@@ -26,12 +28,14 @@ func (e *Engine) restore(before *state.State, now time.Time) {
 		s.policy, s.seen = e.policyOf(p), now
 		s.gather(p, now)
 		s.rebase(e, now)
-		s.takeFactors(p)
+		s.takeFactors(p, alone)
 		s.takeShares(p)
 	}
 }
 
-func (s *service) takeFactors(p *state.ServicePort) {
+// takeFactors takes factors over. A cut is one that will be let go soon, but where the
+// guard was alone: there it is mostly what was learned.
+func (s *service) takeFactors(p *state.ServicePort, alone bool) {
 	for _, f := range p.Factors {
 		for _, m := range s.members {
 			if m.group.node != f.Node || m.address != f.Address {
@@ -41,19 +45,23 @@ func (s *service) takeFactors(p *state.ServicePort) {
 				m.latency = within(*f.Latency, 0, 1)
 				m.followed = math.Log(m.latencyFactor())
 			}
-			m.trim = logOf(f.Trim, trimLimit)
-			m.conns.learned = logOf(f.Guard, 0)
+			m.trim = logOf(f.Trim, -trimLimit, trimLimit)
+			if alone {
+				m.conns.learned = logOf(f.Guard, -trimLimit, 0)
+			} else {
+				m.conns.cut = logOf(f.Guard, -failLimit, 0)
+			}
 		}
 	}
 	s.centre()
 }
 
 // logOf is the logarithm of a factor that may be missing, within limits.
-func logOf(f *float64, most float64) float64 {
+func logOf(f *float64, least, most float64) float64 {
 	if f == nil || !(*f > 0) {
 		return 0
 	}
-	return min(max(math.Log(*f), -trimLimit), most)
+	return min(max(math.Log(*f), least), most)
 }
 
 // takeShares makes factors of the shares that are in use. A node that had none
