@@ -70,6 +70,9 @@ func (p *Prover) Latest(ctx context.Context) (uint32, error) {
 	return gen, nil
 }
 
+// Requests is how many requests the Prover has sent to the kernel.
+func (p *Prover) Requests() int { return p.reader.Requests() }
+
 // Refresh reads what was touched, as [Reader.Refresh] does, and tells what is not
 // as it was. After an error nothing is known.
 func (p *Prover) Refresh(ctx context.Context, touched Touched) ([]Change, error) {

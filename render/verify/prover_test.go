@@ -125,6 +125,47 @@ func TestProverAgrees(t *testing.T) {
 	}
 }
 
+// TestReadsOnlyWhatChanged counts what is asked of the kernel for a proof, in a
+// table where a proof of everything takes hundreds of requests.
+func TestReadsOnlyWhatChanged(t *testing.T) {
+	for name, s := range map[string]shape{"inline": inline, "cascade": cascade} {
+		t.Run(name, func(t *testing.T) {
+			sc := newScene(t, s, 300)
+			sc.follow() // the load itself
+			if r := sc.p.Check(sc.st, verify.Want{}); !r.OK() {
+				t.Fatal(r)
+			}
+			steps := []struct {
+				what, text string
+				most       int
+			}{
+				{"heartbeat", "add element ip weft nodeport-ips { 10.34.4.141 timeout 60s }\ndelete element ip weft nodeport-ips { 10.34.4.141 }\nadd element ip weft nodeport-ips { 10.34.4.141 timeout 60s }\n", 6},
+				{"the same rules again", sc.chain(7), 10},
+				{"another table", "table ip other {\n\tchain c {\n\t\tcounter\n\t}\n}\n", 2},
+				{"element taken and put back", "delete element ip weft service-nodeports { tcp . 30011 }\nadd element ip weft service-nodeports { tcp . 30011 : goto svc-11 }\n", 6},
+			}
+			for _, step := range steps {
+				before := sc.p.Requests()
+				load(t, sc.ns, step.text)
+				sc.follow()
+				if r := sc.p.Check(sc.st, verify.Want{}); !r.OK() {
+					t.Errorf("%s: %v", step.what, r)
+				}
+				if n := sc.p.Requests() - before; n > step.most {
+					t.Errorf("%s: %d requests, want at most %d", step.what, n, step.most)
+				}
+			}
+			before := sc.p.Requests()
+			if err := sc.p.Read(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			if n := sc.p.Requests() - before; name == "inline" && n < 300 {
+				t.Errorf("everything: %d requests, want hundreds", n)
+			}
+		})
+	}
+}
+
 // change makes one change, of the kernel or of what is wanted or of both.
 func (sc *scene) change(i int) string {
 	sc.t.Helper()

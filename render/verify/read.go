@@ -42,6 +42,10 @@ func Open(netns int) (*Reader, error) {
 	return &Reader{netns: netns, conn: conn, second: second}, nil
 }
 
+// Requests is how many requests were sent to the kernel, each for one object or for
+// a list of them.
+func (r *Reader) Requests() int { return r.conn.Requests() + r.second.Requests() }
+
 // Close closes the Reader.
 func (r *Reader) Close() error { return errors.Join(r.conn.Close(), r.second.Close()) }
 

@@ -42,7 +42,8 @@ var ErrInterrupted = errors.New("dump was interrupted")
 // Conn reads nf_tables objects of one network namespace. It is for one
 // goroutine at a time, and of no more use after an error of its socket.
 type Conn struct {
-	nl *netlink.Conn
+	nl       *netlink.Conn
+	requests int
 }
 
 // Dial opens a connection into the network namespace with the descriptor netns;
@@ -55,6 +56,9 @@ func Dial(netns int) (*Conn, error) {
 	_ = nl.SetReadBuffer(receiveBuffer) // a smaller buffer is enough unless much happens at once
 	return &Conn{nl: nl}, nil
 }
+
+// Requests is how many requests were sent.
+func (c *Conn) Requests() int { return c.requests }
 
 // Close closes the connection.
 func (c *Conn) Close() error { return c.nl.Close() }
@@ -213,6 +217,7 @@ func (c *Conn) dump(ctx context.Context, msg uint16, fam Family, flags netlink.H
 	if flags != netlink.Dump {
 		flags |= netlink.Acknowledge
 	}
+	c.requests++
 	req, err := c.nl.Send(netlink.Message{
 		Header: netlink.Header{Type: netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | msg), Flags: netlink.Request | flags},
 		Data:   append([]byte{byte(fam), unix.NFNETLINK_V0, 0, 0}, filter...),
