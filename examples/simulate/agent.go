@@ -139,7 +139,7 @@ func (a *agent) probe(w *world) {
 		copy(a.polled, w.scrapes)
 	}
 	for i := range a.latency {
-		if w.faultOf(i) == swallow && w.policy.http {
+		if w.faultOf(i) != sound && w.policy.http {
 			a.latency[i].Failed(at(w.now))
 			continue
 		}

@@ -99,6 +99,10 @@ func TestShape(t *testing.T) {
 				}
 			}
 		}
+		// An error that comes at once looks like any answer to who does not read it.
+		if e := figures(t, "errors", seed, "equal", "http"); e["http"].failed > e["equal"].failed/10 {
+			t.Errorf("errors: %+v", e)
+		}
 		if n := figures(t, "noisy", seed, "equal", "peer+guard"); n["peer+guard"].mean > n["equal"].mean/2 {
 			t.Errorf("noisy: %+v", n)
 		}
