@@ -27,8 +27,8 @@ func large() *state.State {
 	return st
 }
 
-// A step when nothing is due, one of the slow loop, and one with connections on
-// every NodePort.
+// A step when nothing is due, one of the slow loop, and one of the guard with
+// connections on every NodePort or none.
 func BenchmarkStep(b *testing.B) {
 	st := large()
 	latency, busy := make([]float64, 100), make([]float64, 100)
@@ -47,7 +47,7 @@ func BenchmarkStep(b *testing.B) {
 		name  string
 		step  time.Duration
 		conns *weight.Connections
-	}{{"nothing due", 0, nil}, {"slow loop", 6 * time.Second, nil}, {"guard", time.Second, conns}} {
+	}{{"nothing due", 0, nil}, {"slow loop", 6 * time.Second, nil}, {"guard", time.Second, conns}, {"guard, no connections", time.Second, &weight.Connections{Exact: true}}} {
 		b.Run(bench.name, func(b *testing.B) {
 			e := weight.New(weight.Default(), "me")
 			now := noon

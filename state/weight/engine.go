@@ -149,6 +149,9 @@ func (e *Engine) step(p *state.ServicePort, c *Connections, now time.Time, slow 
 		moved = s.move(e, now) || moved
 	}
 	looked := s.stepGuard(e.connectionsFor(s, c), e.config.RequestTime.Seconds(), now)
+	if !news && !slow && !moved && !looked {
+		return s.published
+	}
 	moved = s.apply(e.config, moved) || moved
 	if news || moved || slow {
 		s.note(now)

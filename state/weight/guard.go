@@ -15,6 +15,7 @@ type guard struct {
 	at           time.Time // of the connections seen last
 	ticks        int
 	open, opened float64 // smoothed number, and rate a second
+	idle         bool    // there was nothing to see, and nothing is left of before
 }
 
 // conns is what the guard remembers of a node.
@@ -74,13 +75,25 @@ func (s *service) stepGuard(c *Connections, s0 float64, now time.Time) bool {
 	dt := min(c.At.Sub(s.guard.at), maxInterval).Seconds()
 	s.guard.at = c.At
 	s.guard.ticks++
-	s.count(c.Counts[NodePort{s.gathered.Protocol, s.gathered.NodePort}], dt, c.Exact, first)
+	counts := c.Counts[NodePort{s.gathered.Protocol, s.gathered.NodePort}]
+	if s.guard.idle && len(counts) == 0 {
+		return false // as most ports are most of the time
+	}
+	s.count(counts, dt, c.Exact, first)
 	if first {
 		return false
 	}
 	s.countStock(dt)
 	s.cut(s.durations(c.Exact, s0, now), dt)
+	s.guard.idle = len(counts) == 0 && s.isQuiet()
 	return true
+}
+
+// isQuiet reports whether nothing is left of connections and cuts.
+func (s *service) isQuiet() bool {
+	return !slices.ContainsFunc(s.members, func(m *member) bool {
+		return m.conns.area > 1e-6 || m.conns.closed > 1e-6 || m.conns.longClosed > 1e-6 || m.conns.factor() < 1
+	})
 }
 
 // unguard lets the cuts go when connections cannot be seen any more.

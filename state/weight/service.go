@@ -76,7 +76,7 @@ func (s *service) gather(p *state.ServicePort, now time.Time) {
 		m.seen = now
 		s.gone[m.group] = m
 	}
-	s.gathered, s.members = p, nil
+	s.gathered, s.members, s.guard.idle = p, nil, false
 	s.endpoints = make([]endpoint, len(p.Endpoints))
 	present := make(map[group]*member, len(p.Endpoints))
 	for i := range p.Endpoints {
