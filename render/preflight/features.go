@@ -39,7 +39,7 @@ func list() []feature {
 		{"conntrack's original address and port", post("ct status dnat ct original %[1]s daddr %[4]s meta l4proto tcp ct original proto-dst 30000 accept"), Error, otherKernel},
 		{"maps from numgen to address and port", nat("meta l4proto tcp dnat %[1]s to numgen random mod 100 map { 0-49 : %[4]s . 80, 50-99 : %[4]s . 81 }"), Warning, "Use the template set cascade, which needs no such map."},
 		{"fib", nat("fib daddr type local accept"), Warning, "Use no fib expression in templates of your own; the shipped sets have none."},
-		{"hashes of addresses (jhash)", nat("meta l4proto tcp dnat to jhash %[1]s saddr mod 2 map { 0 : %[4]s, 1 : %[4]s }"), Warning, "Do not use the template set sticky, nor jhash in templates of your own; the shipped sets have none."},
+		{"hashes of addresses (jhash)", nat("meta l4proto tcp dnat to jhash %[1]s saddr mod 2 map { 0 : %[4]s, 1 : %[4]s }"), Warning, "Leave the var affinity at its default, and use neither the template set sticky nor jhash in templates of your own: the shipped sets have none else."},
 	}
 }
 

@@ -24,6 +24,15 @@ const (
 
 func scan(b []byte) *attrs { return &attrs{rest: b} }
 
+// countAttrs is how many attributes there are up to one that is cut short.
+func countAttrs(b []byte) int {
+	n := 0
+	for s := scan(b); s.next(); {
+		n++
+	}
+	return n
+}
+
 func (a *attrs) next() bool {
 	if a.err != nil || len(a.rest) == 0 {
 		return false

@@ -159,7 +159,11 @@ func (c *Conn) Elements(ctx context.Context, f Family, table, set string) ([]Ele
 		list = list[:0]
 		return c.dump(ctx, msgGetSetElem, f, netlink.Dump, filter, func(b []byte) error {
 			_, _, elements, err := DecodeElements(b)
-			list = append(list, elements...)
+			if len(list) == 0 {
+				list = elements // most sets are told in one message
+			} else {
+				list = append(list, elements...)
+			}
 			return err
 		})
 	})

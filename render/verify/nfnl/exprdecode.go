@@ -10,11 +10,7 @@ var errIncomplete = errors.New("an attribute that it needs is missing")
 
 // exprs reads NFTA_LIST_ELEM after NFTA_LIST_ELEM.
 func (a *attrs) exprs(decode func([]byte) Expr) []Expr {
-	n := 0
-	for s := scan(a.data); s.next(); {
-		n++
-	}
-	list := make([]Expr, 0, n)
+	list := make([]Expr, 0, countAttrs(a.data))
 	s := scan(a.data)
 	for s.next() {
 		list = append(list, decode(s.data))

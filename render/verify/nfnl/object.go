@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // header is struct nfgenmsg: family, version, resource id.
@@ -254,6 +255,7 @@ func DecodeElements(b []byte) (table, set string, elements []Element, err error)
 		case 2:
 			set = a.str()
 		case 3:
+			elements = slices.Grow(elements, countAttrs(a.data))
 			list := scan(a.data)
 			for list.next() {
 				elements = append(elements, decodeElement(list.data))

@@ -25,9 +25,15 @@ func decodeNat(a *attrs) Expr {
 		}
 	}
 	a.need(e.Type <= DNAT)
+	if e.Flags&^natFlags != 0 {
+		a.fail(fmt.Errorf("nat flags %#x", e.Flags))
+	}
 	a.natMemory(e)
 	return e
 }
+
+// natFlags are all of NF_NAT_RANGE_*.
+const natFlags = 0x7f
 
 func (a *attrs) natMemory(e *Nat) {
 	size := 4
