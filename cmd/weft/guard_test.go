@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
@@ -28,6 +29,7 @@ type server struct {
 	pod      *lab.Host
 	listener net.Listener
 	slow     atomic.Bool
+	keeps    atomic.Bool
 	asked    atomic.Int64
 	serving  sync.WaitGroup
 }
@@ -76,6 +78,9 @@ func (s *server) accept() {
 				time.Sleep(slowness)
 			}
 			_, _ = io.WriteString(conn, "hello\n") // a client that left is no concern of ours
+			if s.keeps.Load() {
+				_, _ = io.Copy(io.Discard, conn) // until the client ends it
+			}
 		})
 	}
 }
@@ -84,13 +89,14 @@ func (s *server) accept() {
 // before, and waits for an answer on each.
 type load struct {
 	opened, refused atomic.Int64
+	context         context.Context
 	stop            context.CancelFunc
 	under           sync.WaitGroup
 }
 
 func loading(t *testing.T, from *lab.Namespace, to netip.AddrPort, every time.Duration) *load {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &load{stop: cancel}
+	l := &load{stop: cancel, context: ctx}
 	l.under.Go(func() {
 		err := from.Do(func() error {
 			tick := time.NewTicker(every)
@@ -119,7 +125,7 @@ func (l *load) connect(to netip.AddrPort) {
 	}
 	l.under.Go(func() {
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(2 * slowness))
+		defer context.AfterFunc(l.context, func() { _ = conn.Close() })()
 		_, _ = io.ReadAll(conn) // how long it takes is what matters
 	})
 }
@@ -169,12 +175,19 @@ func newGuarded(t *testing.T) *guarded {
 	return g
 }
 
-// run starts weft and the load.
-func (g *guarded) run(more string) {
+// run starts weft, and connections at intervals.
+func (g *guarded) run(every time.Duration, more string) {
 	g.t.Helper()
-	node := g.lab.Node()
+	g.configure(more)
+	g.start(nothing, "run")
+	g.within(20*time.Second, 0, "it is up", func(state.Factor) bool { return strings.Contains(g.logged(), "rules proven") })
+	g.load = loading(g.t, g.lab.Client, netip.AddrPortFrom(g.lab.Node().IPv4, testPort), every)
+}
+
+func (g *guarded) configure(more string) {
+	g.t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "node: node1\nstate: %s/run/state.yaml\nprobe: off\n%s\nstatic:\n  addresses: [%v]\n  nodes:\n", g.dir, more, node.IPv4)
+	fmt.Fprintf(&b, "node: node1\nstate: %s/run/state.yaml\nprobe: off\n%s\nstatic:\n  addresses: [%v]\n  nodes:\n", g.dir, more, g.lab.Node().IPv4)
 	for _, n := range g.lab.Nodes {
 		fmt.Fprintf(&b, "  - {name: %s, address: %v}\n", n.Host.Host, n.IPv4)
 	}
@@ -183,9 +196,6 @@ func (g *guarded) run(more string) {
 		fmt.Fprintf(&b, "    - {address: %v, port: %d, node: %s}\n", s.addr().Addr(), serverPort, g.lab.Nodes[i].Host.Host)
 	}
 	g.write(g.conf, b.String())
-	g.start(nothing, "run")
-	g.await(g.wanted())
-	g.load = loading(g.t, g.lab.Client, netip.AddrPortFrom(node.IPv4, testPort), 10*time.Millisecond)
 }
 
 // factor is what the state file says of a node now.
@@ -193,6 +203,9 @@ func (g *guarded) factor(i int) state.Factor {
 	g.t.Helper()
 	file := g.dir + "/run/state.yaml"
 	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return state.Factor{} // it has just started
+	}
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -260,7 +273,7 @@ func TestGuard(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t)
 	url := prometheusIn(t, g.ns, g.lab.Nodes, 0.7)
-	g.run("cpu: prometheus\nprometheusInterval: 1s\nprometheusUrl: " + url)
+	g.run(10*time.Millisecond, "cpu: prometheus\nprometheusInterval: 1s\nprometheusUrl: "+url)
 	g.within(30*time.Second, 1, "the guard watches", func(f state.Factor) bool { return isWatched(f) && f.Trim != nil })
 	time.Sleep(5 * time.Second) // so that it has something to compare with
 	if f := g.factor(1); !isWatched(f) {
@@ -300,15 +313,40 @@ func TestGuardIsOff(t *testing.T) {
 	}
 	events("0")
 	g.servers[1].slow.Store(true)
-	g.run("cpu: off")
+	g.run(10*time.Millisecond, "cpu: off")
 	time.Sleep(9 * time.Second)
 	f := g.factor(1)
 	if f.Guard != nil || f.Share < 0.33 || !strings.Contains(g.logged(), "connections are not counted, so they guard nothing") {
 		t.Errorf("%s; the log:\n%s", show(f), g.logged())
 	}
-	if err := errors.Join(g.differs(g.wanted())); err != nil {
+	if err := g.differs(g.wanted()); err != nil {
 		t.Errorf("it does not steer: %v", err)
 	}
 	events("1")
 	g.within(40*time.Second, 1, "the slow node is cut", isCut)
+}
+
+// TestGuardEvensOut keeps all connections open. While they are all on one node, since
+// the others were drained, new ones go past it: its share of those is less than it will
+// be when each node has as many.
+func TestGuardEvensOut(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	for _, s := range g.servers {
+		s.keeps.Store(true)
+	}
+	url := prometheusIn(t, g.ns, g.lab.Nodes, 0.95)
+	common := "cpu: prometheus\nprometheusInterval: 1s\nprometheusUrl: " + url
+	g.run(200*time.Millisecond, common+"\nnodeWeights: node2=0,node3=0")
+	time.Sleep(20 * time.Second)
+	if others := g.servers[1].asked.Load() + g.servers[2].asked.Load(); others > 0 || g.servers[0].asked.Load() < 50 {
+		t.Fatalf("%d connections to the first node and %d to drained ones", g.servers[0].asked.Load(), others)
+	}
+	g.configure(common)
+	g.within(30*time.Second, 0, "new connections go past the first node", func(f state.Factor) bool {
+		return f.Base != nil && *f.Base < 0.4 && f.Share < 0.1
+	})
+	if p := g.part(&g.servers[0].asked); p > 0.25 {
+		t.Errorf("it gets %.2f of the new connections", p)
+	}
 }
