@@ -9,7 +9,9 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,22 +28,26 @@ const (
 // TestReality sends real packets through random rulesets: for each source, the
 // part of them that comes to each end is what a walk says.
 func TestReality(t *testing.T) {
-	rulesets := 40
+	rulesets := 30
 	if n, err := strconv.Atoi(os.Getenv("WEFT_REALITY")); err == nil {
 		rulesets = n // to search for what the fixed ones do not show
 	}
-	told := 0
-	for seed := range rulesets {
-		w := &writer{Rand: rand.New(rand.NewPCG(uint64(seed), 7))}
-		told += tried(t, seed, w.table())
-	}
-	if told < rulesets*sources/2 {
-		t.Errorf("%d of %d distributions could be told: the test shows little", told, rulesets*sources)
+	for _, hook := range []Hook{Output, Prerouting} {
+		t.Run(hook.String(), func(t *testing.T) {
+			told := 0
+			for seed := range rulesets {
+				w := &writer{Rand: rand.New(rand.NewPCG(uint64(seed), 7)), hook: hook}
+				told += tried(t, hook, seed, w.table())
+			}
+			if told < rulesets*sources/2 {
+				t.Errorf("%d of %d distributions could be told: the test shows little", told, rulesets*sources)
+			}
+		})
 	}
 }
 
 // tried is one ruleset; it returns for how many sources the walk could tell.
-func tried(t *testing.T, seed int, text string) (told int) {
+func tried(t *testing.T, hook Hook, seed int, text string) (told int) {
 	ns := labtest.Scratch(t)
 	if err := ns.Load(text); err != nil {
 		t.Fatalf("seed %d: %v\n%s", seed, err, text)
@@ -50,12 +56,16 @@ func tried(t *testing.T, seed int, text string) (told int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := send(ns)
+	client := ns
+	if hook == Prerouting {
+		client = neighbour(t, ns)
+	}
+	got, err := send(client, ns)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range sources {
-		want, ok := predicted(rs, i)
+		want, ok := predicted(rs, hook, i)
 		if !ok {
 			continue
 		}
@@ -82,12 +92,12 @@ func union(a map[string]float64, b map[string]int) map[string]bool {
 }
 
 // predicted is the distribution of a source's packets; false if it cannot be told.
-func predicted(rs *Ruleset, source int) (map[string]float64, bool) {
+func predicted(rs *Ruleset, hook Hook, source int) (map[string]float64, bool) {
 	w := &walker{}
 	zero := make([]byte, 4)
 	nodePort, source4 := netip.MustParseAddr("10.34.4.141"), netip.AddrFrom4([4]byte{10, 9, 0, byte(source + 1)})
 	w.ask(rs, question{
-		hook: Output, local: true, proto: only(small(17)), saddr: addresses(source4),
+		hook: hook, local: true, proto: only(small(17)), saddr: addresses(source4),
 		daddr: addresses(nodePort), dport: ports(30000), origDaddr: addresses(nodePort), origDport: ports(30000),
 		mark: zero, ctMark: zero,
 	})
@@ -111,32 +121,90 @@ func predicted(rs *Ruleset, source int) (map[string]float64, bool) {
 	return ends, true
 }
 
+// neighbour is a client's namespace, linked to the node's.
+func neighbour(t *testing.T, node *lab.Namespace) *lab.Namespace {
+	t.Helper()
+	client := labtest.Scratch(t)
+	for _, c := range []struct {
+		in   *lab.Namespace
+		args string
+	}{
+		{node, fmt.Sprintf("link add node type veth peer name client netns /proc/%d/fd/%d", os.Getpid(), client.FD())},
+		{node, "link set node up"},
+		{node, "addr add 10.8.0.1/24 dev node"},
+		{node, "route add 10.9.0.0/24 dev node"},
+		{client, "link set client up"},
+		{client, "addr add 10.8.0.2/24 dev client"},
+		{client, "route add default via 10.8.0.1"},
+	} {
+		if _, err := c.in.Run("ip", strings.Fields(c.args)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return client
+}
+
 // send sends packets of each source, each as a connection of its own, and counts
 // where they arrive.
-func send(ns *lab.Namespace) (counts [sources]map[string]int, err error) {
-	err = ns.Do(func() error {
-		r, err := listenAll(ns)
-		if err != nil {
-			return err
+func send(client, node *lab.Namespace) (counts [sources]map[string]int, err error) {
+	var r receivers
+	if err := node.Do(func() (err error) {
+		r, err = listenAll(node)
+		return err
+	}); err != nil {
+		return counts, err
+	}
+	defer r.close()
+	for i := range sources {
+		if _, err := client.Run("ip", "addr", "add", fmt.Sprintf("10.9.0.%d/32", i+1), "dev", "lo"); err != nil {
+			return counts, err
 		}
-		defer r.close()
-		for i := range counts {
-			counts[i] = map[string]int{}
+	}
+	err = client.Do(func() error {
+		for i := range sources {
 			for k := range perSource {
 				if err := sendOne(byte(i), 10000+k); err != nil {
 					return err
 				}
 			}
-			r.count(counts[i])
-			arrived := 0
-			for _, n := range counts[i] {
-				arrived += n
-			}
-			counts[i]["dropped"] = perSource - arrived
 		}
 		return nil
 	})
+	for i := range counts {
+		counts[i] = map[string]int{}
+	}
+	arrived := r.collect(&counts)
+	for i := range counts {
+		counts[i]["dropped"] = perSource - arrived[i]
+	}
 	return counts, err
+}
+
+// collect counts until all packets are there, or no more came for a while.
+func (r receivers) collect(counts *[sources]map[string]int) (arrived [sources]int) {
+	const patience = 10
+	for idle := 0; idle < patience; idle++ {
+		n := 0
+		for name, fd := range r {
+			buf := make([]byte, 16)
+			for {
+				if _, _, err := unix.Recvfrom(fd, buf, 0); err != nil {
+					break
+				}
+				counts[buf[0]][name]++
+				arrived[buf[0]]++
+				n++
+			}
+		}
+		if arrived == [sources]int{perSource, perSource, perSource, perSource} {
+			break
+		}
+		if n > 0 {
+			idle = 0
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return arrived
 }
 
 // receivers are the sockets of the NodePort and of all endpoints.
@@ -165,22 +233,7 @@ func listenAll(ns *lab.Namespace) (receivers, error) {
 	for i := range realEndpoints {
 		err = errors.Join(err, listen(fmt.Sprintf("10.42.0.%d", i+1), 80, 81, 30000))
 	}
-	for i := range sources {
-		err = errors.Join(err, listen(fmt.Sprintf("10.9.0.%d", i+1)))
-	}
 	return r, err
-}
-
-func (r receivers) count(into map[string]int) {
-	buf := make([]byte, 16)
-	for name, fd := range r {
-		for {
-			if _, _, err := unix.Recvfrom(fd, buf, 0); err != nil {
-				break
-			}
-			into[name]++
-		}
-	}
 }
 
 func (r receivers) close() {

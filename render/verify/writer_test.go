@@ -10,6 +10,7 @@ import (
 // writer writes rulesets of everything that decides where a packet goes.
 type writer struct {
 	*rand.Rand
+	hook   Hook
 	chains []string
 	next   int
 }
@@ -182,16 +183,20 @@ func (w *writer) rules(at spot) string {
 	return text
 }
 
-// table has base chains of every kind at the output hook.
+// table has base chains of every kind at the hook.
 func (w *writer) table() string {
 	text, names := "", 0
 	base := func(kind string, priority, depth int) {
 		at := spot{nat: kind == "nat", early: priority < conntrack, depth: depth}
 		names++
-		text += fmt.Sprintf("\tchain base%d {\n\t\ttype %s hook output priority %d;\n%s\t}\n", names, kind, priority, w.rules(at))
+		text += fmt.Sprintf("\tchain base%d {\n\t\ttype %s hook %s priority %d;\n%s\t}\n", names, kind, w.hook, priority, w.rules(at))
 	}
 	for range w.IntN(3) {
-		base(w.pick("filter", "filter", "route"), w.pickInt(-300, -300, -160, -150, -90, -90, 0), 1)
+		kind := w.pick("filter", "filter", "route")
+		if w.hook != Output {
+			kind = "filter" // there is no other
+		}
+		base(kind, w.pickInt(-300, -300, -160, -150, -90, -90, 0), 1)
 	}
 	base("nat", -150, 2)
 	for range w.IntN(2) {
