@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,14 +79,16 @@ func runNode() bool {
 	}
 }
 
-// start runs a node in a namespace until the test ends, and returns its words.
-func start(t *testing.T, ns *lab.Namespace, n node) *json.Decoder {
+// start runs a node in a namespace until the test ends, by the command given if there
+// is one, and returns its words.
+func start(t *testing.T, ns *lab.Namespace, n node, by ...string) *json.Decoder {
 	t.Helper()
 	text, err := json.Marshal(n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0])
+	args := append(by, os.Args[0])
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), nodeVariable+"="+string(text))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -174,5 +177,33 @@ func TestOverALink(t *testing.T) {
 				await(t, words, "a latency again", func(w told) bool { return !w.Unreachable && w.Seconds >= 2*way.Seconds() })
 			})
 		}
+	}
+}
+
+// Without the right to raw sockets, pings need the group's leave.
+func TestPingWithoutRights(t *testing.T) {
+	labtest.RequireKernel(t)
+	for name, tt := range map[string]struct {
+		groups string
+		holds  func(told) bool
+	}{
+		"the group may":     {"0 0", func(w told) bool { return w.Source == "icmp" }},
+		"the group may not": {"1 0", func(w told) bool { return strings.Contains(w.Err, "net.ipv4.ping_group_range") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ns := labtest.Scratch(t)
+			if _, err := ns.Run("sysctl", "-w", "net.ipv4.ping_group_range="+tt.groups); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := ns.Run("ip", "link", "set", "lo", "up"); err != nil {
+				t.Fatal(err)
+			}
+			words := start(t, ns, node{
+				Self: "near", Mode: ModeICMP, Interval: 500 * ms, Endpoint: netip.MustParseAddrPort("127.0.0.2:80"),
+				Nodes: []state.Node{{Name: "near", Address: netip.MustParseAddr("127.0.0.1")}, {Name: "far", Address: netip.MustParseAddr("127.0.0.2")}},
+			}, "setpriv", "--bounding-set=-net_raw")
+			await(t, words, name, tt.holds)
+		})
 	}
 }

@@ -25,7 +25,7 @@
 //
 // Nothing here has a cliff: a node that is not measured gets the median of the
 // others, most nodes not measured means that nobody is judged, and every
-// reachable endpoint keeps a floor. Numbers that are none (NaN, infinities,
+// node that serves keeps a floor. Numbers that are none (NaN, infinities,
 // negative ones) count as not measured.
 //
 // Shares are kept as factors of the base weights, and not as such. So a pod that
