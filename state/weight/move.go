@@ -150,7 +150,7 @@ func (s *service) apply(c Config, must bool) bool {
 	s.restock(p, c)
 	d := distance(p, s.shares(factorOf))
 	quiet := !s.isCut() && s.life() == 0
-	if d < noDifference || !must && !quiet && d < s.worth(c) {
+	if d < noDifference || !must && !quiet && !s.isWorth(d, c) {
 		return false
 	}
 	s.setFactor(p)

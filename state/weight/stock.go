@@ -16,6 +16,7 @@ const (
 	restockTime  = 5.0  // in which the stock should be right
 	restockLimit = 3.0
 	restockWorth = 0.1 // part of the new connections that is worth another rule
+	restockLooks = 3   // only every so manieth look may bring one, without a cut
 	// calm is how many standard deviations of the stock are put down to chance
 	// while no node is above the knee; near hot none are, since a busy node feels
 	// them.
@@ -88,10 +89,11 @@ func (s *service) chance(knee float64) float64 {
 	return calm * within((hot-busiest)/max(hot-knee, 0.01), 0, 1)
 }
 
-// worth is the part of the connections that must go elsewhere for another rule.
-func (s *service) worth(c Config) float64 {
-	if s.life() > 0 {
-		return max(c.Hysteresis, restockWorth)
+// isWorth reports whether it is worth another rule that d, a part of the new
+// connections, goes elsewhere. A stock need not be right at once.
+func (s *service) isWorth(d float64, c Config) bool {
+	if s.life() == 0 {
+		return d >= c.Hysteresis
 	}
-	return c.Hysteresis
+	return d >= max(c.Hysteresis, restockWorth) && (s.isCut() || s.guard.ticks%restockLooks == 0)
 }
