@@ -129,19 +129,38 @@ func neighbour(t *testing.T, node *lab.Namespace) *lab.Namespace {
 		in   *lab.Namespace
 		args string
 	}{
-		{node, fmt.Sprintf("link add node type veth peer name client netns /proc/%d/fd/%d", os.Getpid(), client.FD())},
+		{node, fmt.Sprintf("link add node address 02:00:00:00:00:01 type veth peer name client address 02:00:00:00:00:02 netns /proc/%d/fd/%d", os.Getpid(), client.FD())},
 		{node, "link set node up"},
 		{node, "addr add 10.8.0.1/24 dev node"},
 		{node, "route add 10.9.0.0/24 dev node"},
 		{client, "link set client up"},
 		{client, "addr add 10.8.0.2/24 dev client"},
 		{client, "route add default via 10.8.0.1"},
+		{client, "neigh add 10.8.0.1 lladdr 02:00:00:00:00:01 dev client nud permanent"},
 	} {
 		if _, err := c.in.Run("ip", strings.Fields(c.args)...); err != nil {
 			t.Fatal(err)
 		}
 	}
+	up(t, node, "node")
+	up(t, client, "client")
 	return client
+}
+
+// up waits for a link: until then what is sent is dropped.
+func up(t *testing.T, ns *lab.Namespace, link string) {
+	t.Helper()
+	for range 1000 {
+		out, err := ns.Run("ip", "-o", "link", "show", link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(out), "state UP") {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatal("link does not come up: ", link)
 }
 
 // send sends packets of each source, each as a connection of its own, and counts
