@@ -34,7 +34,7 @@ that names it.
 With --confirm-within it waits for ` + "`weft confirm`" + ` from another terminal, and
 returns to the rules before (exit code 7) if that does not come in time, or if it
 is told to stop. The end of its own terminal does not stop it.`,
-		Args: cobra.NoArgs,
+		Args: nothingElse,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !dryRun && (flags.output != "" || flags.withoutComments) {
 				return usage(errors.New("flags --output and --without-comments: expected --dry-run with them"))

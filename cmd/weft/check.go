@@ -21,7 +21,7 @@ of others that are in the way, connection tracking, kube-proxy and Cilium. Each
 finding says what to do about it. Nothing is changed.
 
 Exit code 0: weft can work, perhaps with warnings. 1: it cannot.`,
-		Args: cobra.NoArgs,
+		Args: nothingElse,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			in, err := p.inputs(&vars)
 			if err != nil {

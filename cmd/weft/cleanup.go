@@ -18,7 +18,7 @@ func (p *program) cleanupCommand() *cobra.Command {
 		Long: `Take weft's tables out of the kernel: first their elements, so that kube-proxy
 has every NodePort at once, then the tables. Without tables it does nothing. An
 agent that runs is told of, and not waited for: it would put the rules back.`,
-		Args: cobra.NoArgs,
+		Args: nothingElse,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			in, err := p.inputs(&vars)
 			if err != nil {

@@ -10,14 +10,14 @@ import (
 )
 
 func (p *program) configCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Check and show the configuration", Args: cobra.NoArgs, RunE: help}
+	cmd := &cobra.Command{Use: "config", Short: "Check and show the configuration", Args: nothingElse, RunE: help}
 	cmd.AddCommand(p.configCheckCommand(), p.configViewCommand())
 	return cmd
 }
 
 func (p *program) configCheckCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "check", Short: "Say all that is wrong with the configuration, its templates and vars", Args: cobra.NoArgs,
+		Use: "check", Short: "Say all that is wrong with the configuration, its templates and vars", Args: nothingElse,
 		RunE: func(*cobra.Command, []string) error {
 			in, err := p.inputs(&varFlags{})
 			if err != nil {
@@ -39,7 +39,7 @@ func (p *program) configCheckCommand() *cobra.Command {
 func (p *program) configViewCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use: "view", Short: "Show the effective configuration and where each value came from", Args: cobra.NoArgs,
+		Use: "view", Short: "Show the effective configuration and where each value came from", Args: nothingElse,
 		RunE: func(*cobra.Command, []string) error {
 			c, err := p.config()
 			if err != nil {

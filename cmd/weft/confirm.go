@@ -34,7 +34,7 @@ func (p *program) confirmCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "confirm",
 		Short: "Keep the rules that apply --confirm-within has loaded",
-		Args:  cobra.NoArgs,
+		Args:  nothingElse,
 		RunE: func(*cobra.Command, []string) error {
 			c, err := p.config()
 			if err != nil {

@@ -30,7 +30,7 @@ an error that names it: each document was tried in a network namespace of its ow
 before it is printed. -o yaml prints the difference as data.
 
 Exit code 0 is no change, 2 is changes.`,
-		Args: cobra.NoArgs,
+		Args: nothingElse,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := flags.check("text", "nft", "json", "yaml"); err != nil {
 				return err

@@ -26,7 +26,7 @@ func (p *program) historyCommand() *cobra.Command {
 		Long: `List the last transactions, oldest first: proven (loaded, read back, and doing
 what the state asks), refused (the lint or nft did not take it, or it failed where
 it was tried first, so it changed nothing), unproven (loaded, and not doing what the state asks), failed.`,
-		Args: cobra.NoArgs,
+		Args: nothingElse,
 		RunE: func(*cobra.Command, []string) error {
 			c, err := p.config()
 			if err != nil {

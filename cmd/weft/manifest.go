@@ -29,7 +29,7 @@ effective configuration and what follows from it: the rights that it uses, the
 port of the health checks, the files of a template set of your own.
 
     weft manifest --config weft.yaml | kubectl apply --server-side -f -`,
-		Args: cobra.NoArgs,
+		Args: nothingElse,
 		RunE: func(*cobra.Command, []string) error {
 			in, err := p.inputs(&varFlags{})
 			if err != nil {

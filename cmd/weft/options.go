@@ -32,7 +32,7 @@ func (p *program) optionsCommand() *cobra.Command {
 		Long: `List the flags that all commands take: one for each key of the configuration.
 A flag goes before the environment, the environment before the file (--config),
 the file before the default. weft config view shows what is in force.`,
-		Args: cobra.NoArgs,
+		Args: nothingElse,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprint(cmd.OutOrStdout(), p.flags.FlagUsagesWrapped(100))
 			return err

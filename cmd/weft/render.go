@@ -17,7 +17,7 @@ func (p *program) renderCommand() *cobra.Command {
 no root, no nft and no cluster: the same state, templates and vars give the same
 bytes everywhere.`,
 		Example: "  weft render --state examples/states/three-endpoints.yaml\n  weft render --state - --templates cascade < examples/states/three-endpoints.yaml",
-		Args:    cobra.NoArgs,
+		Args:    nothingElse,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			desired, err := p.desire(cmd, &vars)
 			if err != nil {

@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, errSilent) {
-		fmt.Fprintln(stderr, strings.TrimRight("weft: "+detail(err), "\n"))
+		fmt.Fprintln(stderr, strings.TrimRight("weft: "+detail(err), "\n")+advice(err))
 	}
 	return exitCode(err)
 }
@@ -57,10 +57,11 @@ func (p *program) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "weft", Short: "Steer NodePort connections by shares", Long: about,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
+		Args: nothingElse,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.SetFlagErrorFunc(wrongFlag)
+	root.SetHelpCommand(helpCommand(root))
 	root.SetUsageTemplate(brief)
 	p.flags = root.PersistentFlags()
 	p.flags.StringVar(&p.configFile, "config", "", "configuration file ($WEFT_CONFIG)")

@@ -7,7 +7,7 @@ import (
 )
 
 func (p *program) stateCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "state", Short: "Look at state files", Args: cobra.NoArgs, RunE: help}
+	cmd := &cobra.Command{Use: "state", Short: "Look at state files", Args: nothingElse, RunE: help}
 	cmd.AddCommand(&cobra.Command{
 		Use: "check FILE", Short: "Say all that is wrong with a state file", Args: exactly(1, "a state file, or - for standard input"),
 		RunE: func(_ *cobra.Command, args []string) error {

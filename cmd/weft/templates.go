@@ -14,7 +14,7 @@ import (
 )
 
 func (p *program) templatesCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "templates", Short: "List, copy and check template sets", Args: cobra.NoArgs, RunE: help}
+	cmd := &cobra.Command{Use: "templates", Short: "List, copy and check template sets", Args: nothingElse, RunE: help}
 	cmd.AddCommand(p.templatesListCommand(), p.templatesInitCommand(), p.templatesCheckCommand())
 	return cmd
 }
@@ -25,7 +25,7 @@ func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 func (p *program) templatesListCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use: "list", Short: "List the shipped template sets and the vars they read", Args: cobra.NoArgs,
+		Use: "list", Short: "List the shipped template sets and the vars they read", Args: nothingElse,
 		RunE: func(*cobra.Command, []string) error {
 			if output != "text" {
 				return p.print(output, map[string]any{"contract": render.Contract, "sets": append([]string{render.Auto}, templates.Names()...), "vars": render.DefaultVars()})

@@ -21,7 +21,7 @@ to each NodePort, and compare that with the state file. Nothing is taken from
 the templates: rules that do the job pass, whoever wrote them.
 
 Exit code 0: proven. 8: the kernel differs. 9: it cannot be told.`,
-		Args: cobra.NoArgs,
+		Args: nothingElse,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			in, err := p.inputs(&vars)
 			if err != nil {

@@ -25,7 +25,7 @@ type versionInfo struct {
 func (p *program) versionCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use: "version", Short: "Print weft's version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print weft's version", Args: nothingElse,
 		RunE: func(*cobra.Command, []string) error {
 			v := readVersion()
 			if output != "text" {

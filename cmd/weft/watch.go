@@ -19,7 +19,7 @@ func (p *program) watchCommand() *cobra.Command {
 		Short: "Write the state file from the source of Services",
 		Long: `Gather Services, endpoints and nodes from the source that the configuration
 names, and keep the state file up to date. It needs no root and no capability.`,
-		Args: cobra.NoArgs,
+		Args: nothingElse,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := p.newAgent(&varFlags{}, "weft watch", status.Watcher)
 			if err != nil {
@@ -46,7 +46,7 @@ func (p *program) runCommand() *cobra.Command {
 --follow in one process, which still speak through the file. SIGHUP reads
 everything again. SIGTERM stops; the rules stay until the heartbeat ends, or go
 at once with --cleanup-on-exit.`,
-		Args: cobra.NoArgs,
+		Args: nothingElse,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := p.newAgent(&vars, "weft run", status.Watcher, status.Applier)
 			if err != nil {

@@ -1,6 +1,7 @@
 package strict
 
 import (
+	"cmp"
 	"math"
 	"reflect"
 	"strconv"
@@ -116,8 +117,9 @@ func tighten(t reflect.Type, lim limits) (low, high *float64) {
 
 func decimal(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
-// suggest names the known field that a misspelt one may have meant.
-func suggest(name string, known []string) string {
+// Suggest says which of the known names may have been meant, as the end of a
+// sentence; empty if none is near.
+func Suggest(name string, known []string) string {
 	best, least := "", 3
 	for _, k := range known {
 		if strings.EqualFold(k, name) {
@@ -131,6 +133,11 @@ func suggest(name string, known []string) string {
 		return ""
 	}
 	return `, did you mean "` + best + `"?`
+}
+
+// suggestOr lists all that are known where none is near.
+func suggestOr(name string, known []string) string {
+	return cmp.Or(Suggest(name, known), "; known: "+strings.Join(known, ", "))
 }
 
 // distance is the Levenshtein distance of two names; long ones are never near.

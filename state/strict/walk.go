@@ -83,7 +83,7 @@ func (d *decoder) structure(n *yaml.Node, path string, into reflect.Value) {
 	seen := d.entries(n, path, func(key, value *yaml.Node) {
 		f, ok := known.byName[key.Value]
 		if !ok {
-			d.add(key.Line, join(path, key.Value), "unknown field%s; known: %s", suggest(key.Value, known.names), strings.Join(known.names, ", "))
+			d.add(key.Line, join(path, key.Value), "unknown field%s", suggestOr(key.Value, known.names))
 			return
 		}
 		d.value(value, join(path, key.Value), into.FieldByIndex(f.index), f.limits)
