@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"weft/state"
 	"weft/state/weight"
@@ -184,6 +185,33 @@ func TestGuardFails(t *testing.T) {
 			f.until(1200)
 			if s := f.share(1); s < .22 {
 				t.Errorf("it has served for 20 minutes, and its share is %v", s)
+			}
+		})
+	}
+}
+
+// What a node can take is not learnt from the time in which it died: back, it has its
+// share as soon as a new one would.
+func TestGuardForgets(t *testing.T) {
+	for name, out := range map[string]bool{"seen by probes": true, "too short for probes": false} {
+		t.Run(name, func(t *testing.T) {
+			p := begin(t, weight.Default(), same(.001, 4), same(.7, 4))
+			f := newFlow(p, 50, .05, true)
+			f.until(60)
+			f.refused[1], f.lasts[1] = true, .001
+			p.busy = []float64{.9, .05, .9, .9}
+			f.until(72)
+			if out {
+				p.st.Nodes[1].Unreachable = p.now()
+				f.until(85)
+				p.st.Nodes[1].Unreachable = time.Time{}
+			}
+			f.refused[1], f.lasts[1] = false, .05
+			f.until(90)
+			p.busy = same(.7, 4)
+			f.until(125)
+			if s := f.share(1); s < .22 || s > .3 {
+				t.Errorf("its share is %v\n%s", s, explained(p))
 			}
 		})
 	}

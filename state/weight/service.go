@@ -133,7 +133,9 @@ func (s *service) forget(now time.Time) {
 // new they are, and whether their nodes answer. It reports whether any changed.
 func (s *service) rebase(e *Engine, now time.Time) (changed bool) {
 	for _, m := range s.members {
-		m.node = e.nodes[m.group.node]
+		if m.node = e.nodes[m.group.node]; m.node != nil && m.node.returned.Equal(now) {
+			m.back()
+		}
 	}
 	s.held.slowStart, s.held.alone = false, false
 	changed = s.weigh(0, e, now)
@@ -153,6 +155,13 @@ func (s *service) rebase(e *Engine, now time.Time) (changed bool) {
 	}
 	s.settle()
 	return changed
+}
+
+// back is for a member whose node answers again. It begins slowly, so what its
+// connections did when the node went holds it back no longer.
+func (m *member) back() {
+	m.conns = conns{count: m.conns.count, before: m.conns.before}
+	m.past, m.stepped = past{}, time.Time{}
 }
 
 // families is how many have weights: each counts the same.

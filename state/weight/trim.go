@@ -2,6 +2,7 @@ package weight
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -24,6 +25,7 @@ import (
 func (s *service) stepTrims(knee float64, dt time.Duration) {
 	busy := s.busy()
 	s.hold(busy)
+	s.excuse(busy)
 	mean, judged := meanPressure(busy, knee)
 	for i, m := range s.live {
 		if !judged || !isKnown(busy[i]) {
@@ -33,6 +35,16 @@ func (s *service) stepTrims(knee float64, dt time.Duration) {
 		m.stepTrim(mean-pressure(busy[i], knee), s.life())
 	}
 	s.centre()
+}
+
+// excuse leaves out nodes whose connections fail, or did until just now: they are idle
+// because they get none, and their shares of then are not what they can take.
+func (s *service) excuse(busy []float64) {
+	for i, m := range s.live {
+		if m.conns.broken && m.node != nil {
+			busy[i], m.stepped = unknown, m.node.cpu.sampled
+		}
+	}
 }
 
 // busy is the CPU use of the live members, unknown where they may not be judged by.
@@ -98,13 +110,26 @@ func (s *service) centre() {
 	}
 }
 
+// sound is the factor without a cut because of failures, which leaves to the others
+// what says nothing about them.
+func (m *member) sound() float64 {
+	if m.conns.broken {
+		return m.slow
+	}
+	return m.slow * m.conns.factor()
+}
+
 // note keeps what the shares are worth: the logarithm of the factors that are in
 // use, without what the latency made of them, against their mean.
 func (s *service) note(now time.Time) {
 	worth := make([]float64, len(s.live))
 	sum := 0.0
+	broken := slices.ContainsFunc(s.live, func(m *member) bool { return m.conns.broken })
 	for i, m := range s.live {
 		worth[i] = math.Log(m.factor) - m.followed
+		if broken {
+			worth[i] = math.Log(m.sound()) - m.followed
+		}
 		sum += worth[i]
 	}
 	for i, m := range s.live {
