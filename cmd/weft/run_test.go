@@ -35,10 +35,15 @@ func build(t *testing.T) string {
 
 func launch(t *testing.T, weft string, args ...string) *live {
 	t.Helper()
-	l := &live{t: t, ns: labtest.Scratch(t), dir: t.TempDir()}
+	l := prepare(t)
 	l.write("weft.yaml", configText(1, ""))
 	l.begin(weft, args...)
 	return l
+}
+
+func prepare(t *testing.T) *live {
+	t.Helper()
+	return &live{t: t, ns: labtest.Scratch(t), dir: t.TempDir()}
 }
 
 func (l *live) begin(weft string, args ...string) {

@@ -47,7 +47,7 @@ func (l *Loop) tellChanges(before, after *state.State) {
 	}
 	for _, p := range after.ServicePorts {
 		if !kept[p] {
-			l.Log.Debug("ServicePort changed", "servicePort", p.ID(), "protocol", p.Protocol, "nodePort", p.NodePort, "shares", shares(p))
+			l.Log.Debug("ServicePort changed", "servicePort", p.ID(), "protocol", p.Protocol, "nodePort", p.NodePort, "shares", shares(p), "skipped", p.Skipped)
 		}
 	}
 }
