@@ -135,7 +135,11 @@ func moves(out io.Writer, r *outcome) {
 			continue
 		}
 		before, after, took := settling(all, s.moves, s.from, s.to)
-		fmt.Fprintf(out, "%s, %s: its share in the rules went from %.3f to %.3f, nine tenths of the way in %.1f s\n", nodeName(s.moves), s.name, before, after, took.Seconds())
+		fmt.Fprintf(out, "%s, %s: its share in the rules went from %.3f to %.3f", nodeName(s.moves), s.name, before, after)
+		if took > 0 {
+			fmt.Fprintf(out, ", nine tenths of the way in %.1f s", took.Seconds())
+		}
+		fmt.Fprintln(out)
 	}
 	fmt.Fprintln(out)
 }
