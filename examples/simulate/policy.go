@@ -45,6 +45,7 @@ func policies() []policy {
 		weft("prom+polled", "weft, CPU use of Prometheus, connections from a polled gauge", func(e *engine) { e.guard = polled }),
 		weft("peer+polled", "weft, CPU use of the peers, connections from a polled gauge", func(e *engine) { e.cpu, e.guard = fromPeers, polled }),
 		weft("guard", "weft without CPU use", func(e *engine) { e.cpu, e.guard = fromNowhere, exact }),
+		weft("local", "weft by the policy local, CPU use of the peers", func(e *engine) { e.policy, e.cpu, e.guard = state.PolicyLocal, fromPeers, exact }),
 		weft("http", "weft with http probes, CPU use of the peers, no guard", func(e *engine) { e.cpu, e.http = fromPeers, true }),
 	}
 }

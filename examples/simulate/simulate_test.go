@@ -83,7 +83,10 @@ func TestShape(t *testing.T) {
 		}
 	})
 	t.Run("far nodes", func(t *testing.T) {
-		e := figures(t, "E2", seed, "equal", "latency", "prom+guard", "peer+guard")
+		e := figures(t, "E2", seed, "equal", "latency", "prom+guard", "peer+guard", "local")
+		if near := figures(t, "E1", seed, "peer+guard", "local"); near["local"].mean > near["peer+guard"].mean || e["local"].mean > e["equal"].mean {
+			t.Errorf("near first: %+v, and where they are hot %+v", near, e)
+		}
 		for _, p := range both {
 			if e[p].mean > 0.95*e["equal"].mean || e["latency"].mean < 5*e[p].mean {
 				t.Errorf("%s: %+v of %+v", p, e[p], e)

@@ -105,7 +105,6 @@ const (
 	leak          = 0.0005             // of a trim, for each second without any
 	maxInterval   = 30 * time.Second   // between two samples: what a longer silence meant nobody knows
 	nearby        = 0.001              // seconds of latency that policy local overlooks
-	far           = 0.02               // the factor of a node that policy local avoids
 	mostWeight    = 1e300              // of an endpoint, so that it times its cores is still a number
 	leastRamp     = 0.1                // of a new endpoint's weight
 	noDistance    = 0.002              // of two lists of shares that are the same to a reader

@@ -336,8 +336,18 @@ func TestLocalSpills(t *testing.T) {
 	p.wants("near first", .9615, .0192, .0192)
 	p.busy = []float64{1, .2, .2}
 	p.until(500)
-	if s := sharesOf(p.last.ServicePorts[0]); s[0] > .8 {
-		t.Errorf("hot for five minutes, it still has %v", s)
+	spilled := sharesOf(p.last.ServicePorts[0])
+	if spilled[0] > .5 {
+		t.Errorf("hot for five minutes, it still has %v", spilled)
+	}
+	q := begin(t, c, []float64{.0001, .01, .01}, []float64{.75, .2, .2}) // a restart, when it is as busy as it may be
+	q.before, q.at = p.last, p.at
+	q.until(q.at + 60)
+	q.wants("a minute after a restart", spilled...)
+	p.busy = same(.3, 3)
+	p.until(1500)
+	if s := sharesOf(p.last.ServicePorts[0]); s[0] < .8 {
+		t.Errorf("cool for long, it has %v", s)
 	}
 }
 

@@ -88,6 +88,9 @@ func (s *service) judge(e *Engine, now time.Time, dt time.Duration) {
 func (s *service) judgeLatency(e *Engine, now time.Time) {
 	latency := s.latencies(now)
 	s.hold(latency)
+	if s.policy == state.PolicyLocal {
+		s.stepSpill(latency, e.tick() == peerTick, min(max(0, now.Sub(e.last)), maxInterval))
+	}
 	factors := s.latencyFactors(latency, e.config)
 	for i, m := range s.live {
 		young := m.node != nil && m.node.latency.isYoung(now, e.begun)
@@ -126,7 +129,7 @@ func (s *service) latencies(now time.Time) []float64 {
 // agents' own decisions show first, and a quick answer to it makes them swing.
 func (s *service) latencyFactors(latency []float64, c Config) []float64 {
 	if s.policy == state.PolicyLocal {
-		return localFactors(latency, far)
+		return localFactors(latency, s.far())
 	}
 	s0, beta := c.RequestTime.Seconds(), 1.0
 	for _, m := range s.live {

@@ -29,6 +29,7 @@ func (e *Engine) restore(before *state.State, now time.Time) {
 		s.gather(p, now)
 		s.rebase(e, now)
 		s.takeFactors(p, alone)
+		s.takeSpill()
 		s.takeShares(p)
 	}
 }

@@ -22,6 +22,7 @@ type service struct {
 	live      []*member  // those with a base share
 	gone      map[group]*member
 	guard     guard
+	spill     float64 // 0 to 1, of the policy local; see stepSpill
 	held      held
 }
 
