@@ -26,14 +26,14 @@ import (
 func main() {
 	var o options
 	flag.StringVar(&o.scenarios, "scenarios", "", "`names` to run, with commas between them; all if empty")
-	flag.StringVar(&o.policies, "policies", "", "`names` to run; all if empty")
+	flag.StringVar(&o.policies, "policies", "", "`names` to run; all if empty, but those with connections from a polled gauge")
 	flag.IntVar(&o.seeds, "seeds", 2, "how many seeds to run and to average over")
 	flag.Uint64Var(&o.seed, "seed", 1, "the first seed")
 	flag.StringVar(&o.out, "out", "", "`folder` for plots; none if empty")
 	flag.StringVar(&o.format, "format", "svg", "format of the plots: svg or png")
 	flag.BoolVar(&o.list, "list", false, "list scenarios and policies")
 	flag.Parse()
-	debug.SetGCPercent(400) // what lives is little, and what dies is much
+	debug.SetGCPercent(200) // what lives is little, and what dies is much
 	if err := run(o, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "simulate:", err)
 		os.Exit(1)

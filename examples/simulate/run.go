@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"golang.org/x/sync/errgroup"
@@ -21,6 +23,9 @@ func run(o options, out io.Writer) error {
 	by, err := choose(policies(), func(p policy) string { return p.name }, o.policies)
 	if err != nil {
 		return err
+	}
+	if o.policies == "" {
+		by = slices.DeleteFunc(by, func(p policy) bool { return strings.HasSuffix(p.name, "+polled") }) // which weft never is
 	}
 	results := simulate(chosen, by, o)
 	for i := range chosen {
