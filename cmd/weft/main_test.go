@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,11 +17,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"weft/cmd/weft/config"
+	"weft/cmd/weft/metrics"
 	"weft/examples/lab"
 	"weft/examples/lab/labtest"
 )
 
-var update = flag.Bool("update", false, "write the generated part of the README anew")
+var update = flag.Bool("update", false, "write the generated tables anew")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"weft": main})
@@ -108,50 +111,107 @@ func command(ts *testscript.TestScript, args []string) *exec.Cmd {
 	return cmd
 }
 
-// TestReadme runs each command that the README shows with its output, and
-// checks the part that is generated.
+// TestReadme runs each command that the README, and those of examples, show with
+// its output.
 func TestReadme(t *testing.T) {
-	const path = "../../README.md"
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := generated(t, string(text))
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+	t.Chdir("../..")
+	for path, least := range map[string]int{"README.md": 2, "examples/README.md": 2, "examples/config/README.md": 1} {
+		text, err := os.ReadFile(path)
+		if err != nil {
 			t.Fatal(err)
 		}
-	} else if diff := cmp.Diff(want, string(text)); diff != "" {
-		t.Errorf("the table of the configuration is not what the code says (run the test with -update): -code +README\n%s", diff)
-	}
-	t.Chdir("../..")
-	shown := 0
-	for _, block := range strings.Split(string(text), "```console\n")[1:] {
-		block, _, _ = strings.Cut(block, "```")
-		command, output, _ := strings.Cut(block, "\n")
-		args := strings.Fields(strings.TrimPrefix(command, "$ weft "))
-		var stdout, stderr bytes.Buffer
-		if code := run(context.Background(), args, strings.NewReader(""), &stdout, &stderr); code != 0 {
-			t.Errorf("%s: exit code %d: %s", command, code, &stderr)
+		blocks := strings.Split(string(text), "```console\n")[1:]
+		for _, block := range blocks {
+			block, _, _ := strings.Cut(block, "```")
+			command, output, _ := strings.Cut(block, "\n")
+			args := strings.Fields(strings.TrimPrefix(command, "$ weft "))
+			var stdout, stderr bytes.Buffer
+			if code := run(context.Background(), args, strings.NewReader(""), &stdout, &stderr); code != 0 {
+				t.Errorf("%s: %s: exit code %d: %s", path, command, code, &stderr)
+			}
+			if diff := cmp.Diff(output, stdout.String()); diff != "" {
+				t.Errorf("%s: %s: -shown +output\n%s", path, command, diff)
+			}
 		}
-		if diff := cmp.Diff(output, stdout.String()); diff != "" {
-			t.Errorf("%s: -README +output\n%s", command, diff)
+		if len(blocks) < least {
+			t.Errorf("%s shows %d commands, want at least %d", path, len(blocks), least)
 		}
-		shown++
-	}
-	if shown < 2 {
-		t.Errorf("the README shows %d commands, want at least 2", shown)
 	}
 }
 
-// generated is the README with the table of the configuration as the code has it.
-func generated(t *testing.T, readme string) string {
-	t.Helper()
-	before, rest, ok := strings.Cut(readme, "<!-- config -->\n")
-	_, after, end := strings.Cut(rest, "<!-- /config -->")
-	if !ok || !end {
-		t.Fatal("the README has no place for the table of the configuration")
+// TestGallery runs each command of weft that the tables of the examples name, and
+// looks for folders that they forget.
+func TestGallery(t *testing.T) {
+	t.Chdir("../..")
+	text, err := os.ReadFile("examples/README.md")
+	if err != nil {
+		t.Fatal(err)
 	}
+	found := regexp.MustCompile("\\| `weft ([^`]*)`").FindAllStringSubmatch(string(text), -1)
+	for _, command := range found {
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), strings.Fields(command[1]), nil, &stdout, &stderr); code != 0 || stdout.Len() == 0 {
+			t.Errorf("weft %s: exit code %d: %s", command[1], code, &stderr)
+		}
+	}
+	if len(found) < 9 {
+		t.Errorf("%d commands, want at least 9", len(found))
+	}
+	folders, err := os.ReadDir("examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range folders {
+		if f.IsDir() && !strings.Contains(string(text), "`"+f.Name()) {
+			t.Errorf("the gallery does not tell of %s", f.Name())
+		}
+	}
+}
+
+// TestTroubleshooting looks for symptoms that no script plays, and the other way
+// round.
+func TestTroubleshooting(t *testing.T) {
+	symptoms := func(path string) []string {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := regexp.MustCompile("(?m)^## .*$").FindAllString(string(text), -1)
+		slices.Sort(list)
+		return list
+	}
+	told := symptoms("../../examples/TROUBLESHOOTING.md")
+	if diff := cmp.Diff(told, symptoms("testdata/kernel-troubleshooting.txtar")); diff != "" || len(told) < 10 {
+		t.Errorf("%d symptoms; -told +played\n%s", len(told), diff)
+	}
+}
+
+// TestTables compares the tables that say what can be set and what is measured
+// with the code.
+func TestTables(t *testing.T) {
+	for name, table := range map[string]func() string{"config": configTable, "prometheus": metricsTable} {
+		path := filepath.Join("../../examples", name, "README.md")
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, rest, ok := strings.Cut(string(text), "<!-- table -->\n")
+		_, after, end := strings.Cut(rest, "<!-- /table -->")
+		if !ok || !end {
+			t.Fatalf("%s has no place for the table", path)
+		}
+		want := before + "<!-- table -->\n" + table() + "<!-- /table -->" + after
+		if *update {
+			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		} else if diff := cmp.Diff(want, string(text)); diff != "" {
+			t.Errorf("%s is not what the code says (run the test with -update): -code +file\n%s", path, diff)
+		}
+	}
+}
+
+func configTable() string {
 	table := "| key | default | what it is | flag | environment |\n|---|---|---|---|---|\n"
 	for _, k := range config.Keys() {
 		if k.FileOnly {
@@ -160,7 +220,15 @@ func generated(t *testing.T, readme string) string {
 		}
 		table += fmt.Sprintf("| `%s` | %s | %s | `--%s` | `%s` |\n", k.Name, k.Default, k.Doc, k.Flag(), k.Env())
 	}
-	return before + "<!-- config -->\n" + table + "<!-- /config -->" + after
+	return table
+}
+
+func metricsTable() string {
+	table := "| metric | labels | what it is |\n|---|---|---|\n"
+	for _, d := range metrics.Docs() {
+		table += fmt.Sprintf("| `%s` | %s | %s |\n", d.Name, strings.Join(d.Labels, ", "), d.Help)
+	}
+	return table
 }
 
 // TestExampleConfigs checks each configuration under examples, and the one that

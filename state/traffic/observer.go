@@ -172,7 +172,7 @@ func (o *Observer) Counts() (*Counts, error) {
 	case o.hearing.IsZero():
 		return nil, o.why
 	case now.Sub(o.hearing) < settling:
-		return nil, errors.New("connections were missed just now")
+		return nil, errors.New("counting began a second ago, or began anew after a loss")
 	}
 	return &Counts{At: now, By: o.tally.counts()}, nil
 }

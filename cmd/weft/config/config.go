@@ -2,7 +2,7 @@
 //
 // A key is described once, in [Keys]: its name in the file, its default, its
 // documentation. The flag and the variable of the environment follow from the
-// name, and so do the table of the README and the output of `weft config view`,
+// name, and so do the table of examples/config and the output of `weft config view`,
 // so none of them can lag behind. A flag goes before the environment, the
 // environment before the file, the file before the default.
 package config

@@ -256,11 +256,20 @@ func (w *writer) endpoints(st *state.State, t *status.Traffic) {
 	}
 }
 
-// Names lists the names of all metrics that are weft's own.
+// Docs lists all metrics that are weft's own, by subject.
+func Docs() []Doc {
+	var docs []Doc
+	for _, d := range newTable() {
+		docs = append(docs, d.Doc)
+	}
+	return docs
+}
+
+// Names lists the names of the same, sorted.
 func Names() []string {
 	var names []string
-	for _, d := range newTable() {
-		names = append(names, d.name)
+	for _, d := range Docs() {
+		names = append(names, d.Name)
 	}
 	slices.Sort(names)
 	return names

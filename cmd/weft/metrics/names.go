@@ -47,13 +47,19 @@ const (
 
 // described is what a scrape says about a metric.
 type described struct {
-	name string
+	Doc
 	desc *prometheus.Desc
+}
+
+// Doc is what there is to know of a metric.
+type Doc struct {
+	Name, Help string
+	Labels     []string
 }
 
 func describe(name, help string, labels ...string) described {
 	name = "weft_" + name
-	return described{name, prometheus.NewDesc(name, help, labels, nil)}
+	return described{Doc{name, help, labels}, prometheus.NewDesc(name, help, labels, nil)}
 }
 
 // table holds the description of each metric.
