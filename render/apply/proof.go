@@ -60,6 +60,9 @@ func ReadBack(ctx context.Context, table string) (*verify.Ruleset, error) {
 // Want is what the vars say about the rules.
 func Want(vars render.Vars) verify.Want {
 	want := verify.Want{Modulus: vars.Modulus()}
+	if vars.Heartbeat() > 0 {
+		want.Heartbeat = vars.NodePortIPs()
+	}
 	switch vars.Masquerade() {
 	case "remote":
 		want.Masquerade = verify.MasqueradeRemote

@@ -28,6 +28,9 @@ type Want struct {
 	Masquerade Masquerade
 	// Modulus is the number of slots that is asked for; 0 leaves it to the rules.
 	Modulus int
+	// Heartbeat is the set whose elements expire when nobody renews them: without
+	// them nothing may be steered. It is empty for rules that outlive weft.
+	Heartbeat string
 }
 
 // coarsest is how many slots rules must have at least, unless fewer are asked for:
@@ -58,6 +61,8 @@ func (w Want) slot(modulus uint64) float64 {
 //     A share below one slot is allowed a whole one, and the other endpoints of its
 //     ServicePort may miss what it has too much;
 //   - the same for all connections of a client, if the ServicePort has affinity.
+//
+// Without the elements of the heartbeat, packets must fall through.
 //
 // What was translated must be masqueraded as wanted, nothing else may be, no
 // other port or address may be steered, and each chain must be reachable.

@@ -14,6 +14,9 @@ func (w *walker) lookup(p *path, e *nfnl.Lookup) bool {
 	if s == nil {
 		return w.unknown(p, "set "+e.Set+" is missing")
 	}
+	if w.silent != "" && s.Name == w.silent {
+		return w.found(p, e, s, none)
+	}
 	s.prepare()
 	at := e.Sreg.Offset()
 	if s.bad != "" || at+int(s.KeyLen) > len(p.regs) {

@@ -31,6 +31,9 @@ func (c *checker) others() (list []*other) {
 		ours, all := c.addressesOf(v6)
 		for _, hook := range []Hook{Prerouting, Output} {
 			list = append(list, steered(hook, v6, ours, all)...)
+			if c.want.Heartbeat != "" && !ours.empty() {
+				list = append(list, kept(hook, v6, ours, c.want.Heartbeat))
+			}
 		}
 		list = append(list, replaced(v6, ours, all)...)
 		list = append(list, hindered(v6, all)...)
@@ -78,6 +81,12 @@ func steered(hook Hook, v6 bool, ours, all domain) (list []*other) {
 	elsewhere := all.subtract(ours)
 	q := question{hook: hook, v6: v6, proto: full(1), daddr: elsewhere, dport: full(2), origDaddr: elsewhere}
 	return append(list, &other{what: what, question: q})
+}
+
+// kept are packets to our addresses once the heartbeat is over.
+func kept(hook Hook, v6 bool, ours domain, heartbeat string) *other {
+	q := question{hook: hook, v6: v6, local: true, silent: heartbeat, proto: full(1), daddr: ours, dport: full(2), origDaddr: ours}
+	return &other{what: "packets are steered though the heartbeat is over", question: q}
 }
 
 // replaced are packets that must keep their source: what weft did not translate.

@@ -103,13 +103,13 @@ func TestProverAgrees(t *testing.T) {
 	for name, s := range map[string]shape{"inline": inline, "cascade": cascade} {
 		t.Run(name, func(t *testing.T) {
 			sc := newScene(t, s, 12)
-			bad := 0
+			bad, want := 0, verify.Want{Heartbeat: "nodeport-ips"}
 			for step := range 150 {
 				i := sc.random.IntN(12)
 				what := sc.change(i)
 				sc.follow()
-				report := sc.p.Check(sc.st, verify.Want{})
-				whole := verify.Check(read(t, sc.ns), sc.st, verify.Want{})
+				report := sc.p.Check(sc.st, want)
+				whole := verify.Check(read(t, sc.ns), sc.st, want)
 				if report.OK() != whole.OK() {
 					t.Fatalf("step %d, %s of %d: the prover says\n%s\nand everything says\n%s", step, what, i, report, whole)
 				}
@@ -234,6 +234,9 @@ func (sc *scene) change(i int) string {
 		}},
 		{"set of addresses, looked up", func() string {
 			return fmt.Sprintf("add set ip weft seen { type ipv4_addr ; flags timeout ; }\ninsert rule ip weft svc-%d ip saddr @seen drop\n", i)
+		}},
+		{"rule without the heartbeat", func() string {
+			return fmt.Sprintf("add rule ip weft services ip daddr 10.34.4.141 tcp dport %d goto svc-%d\n", sp.NodePort, i)
 		}},
 		{"limit", func() string { return fmt.Sprintf("insert rule ip weft svc-%d limit rate over 1/second drop\n", i) }},
 		{"base chain of the same priority", func() string {

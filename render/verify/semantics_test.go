@@ -181,6 +181,29 @@ func TestCountersAreNotShared(t *testing.T) {
 	}
 }
 
+// TestHeartbeatHoldsTheRules: rules that go on without the heartbeat's elements
+// would not let go of the node.
+func TestHeartbeatHoldsTheRules(t *testing.T) {
+	const sets = "set beats { type ipv4_addr; flags timeout; elements = { 10.34.4.141 timeout 60s }\n\t}\n"
+	for services, want := range map[string]string{
+		"ip daddr @beats tcp dport 30000 goto endpoints":                "",
+		"ip daddr != @beats return\n\t\ttcp dport 30000 goto endpoints": "",
+		toEndpoints: "heartbeat is over",
+		"ip daddr @beats tcp dport 30000 goto endpoints\n\t\t" + toEndpoints: "heartbeat is over",
+	} {
+		ns := labtest.Scratch(t)
+		load(t, ns, semantic{sets: sets, services: services}.text())
+		rs := read(t, ns)
+		if r := verify.Check(rs, even(3), verify.Want{}); !r.OK() {
+			t.Errorf("%s: %v", services, r)
+		}
+		r := verify.Check(rs, even(3), verify.Want{Heartbeat: "beats"})
+		if r.OK() != (want == "") || !strings.Contains(r.String(), want) {
+			t.Errorf("%s: want %q, got %v", services, want, r)
+		}
+	}
+}
+
 // TestSlotsAreFineEnough: half and half is within one slot of nine to one only
 // where somebody asks for two slots.
 func TestSlotsAreFineEnough(t *testing.T) {

@@ -181,7 +181,8 @@ func ports(list ...uint16) domain {
 type question struct {
 	hook                       Hook
 	v6, local                  bool
-	known                      bool // of connections that exist
+	known                      bool   // of connections that exist
+	silent                     string // the set that is taken for empty
 	proto, daddr, dport, saddr domain
 	origDaddr, origDport       domain
 	status                     uint32
@@ -204,7 +205,7 @@ func (w *walker) ask(rs *Ruleset, q question) {
 		q.saddr = full(width)
 	}
 	w.reset()
-	w.rs, w.hook, w.v6, w.local, w.known, w.status = rs, q.hook, q.v6, q.local, q.known, q.status
+	w.rs, w.hook, w.v6, w.local, w.known, w.silent, w.status = rs, q.hook, q.v6, q.local, q.known, q.silent, q.status
 	w.orig = [2]int32{varDaddr, varDport}
 	if q.translated {
 		w.orig = [2]int32{varOrigDaddr, varOrigDport}
