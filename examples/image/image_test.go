@@ -249,7 +249,7 @@ func TestImage(t *testing.T) {
 	c.healthy(weft)
 	c.says("198.51.100.1", "/usr/sbin/nft", "list", "table", "ip", "weft")
 	c.says("1 ServicePorts", weft, "verify")
-	c.says("goto -> svc-", weft, "explain", "tcp/30000")
+	c.says("50% 198.51.100.1:80", weft, "explain", "tcp/30000")
 	end()
 	c.says("", weft, "cleanup")
 	c.says("1 ServicePorts", weft, "apply", "--templates", "cascade")
