@@ -34,7 +34,7 @@ controlplane: ## compile kube-apiserver, kube-proxy, kubectl and etcd for make e
 
 e2e: ## run weft in a real cluster, beside a real kube-proxy (root; needs make controlplane)
 	@.ci/need gcc nft ip conntrack iptables
-	@WEFT_REQUIRE_CONTROLPLANE=1 WEFT_REQUIRE_KERNEL=1 .ci/timed "tests in a real cluster" go test -race -count=1 -parallel 4 -timeout 20m $(TESTFLAGS) ./examples/e2e
+	@WEFT_REQUIRE_CONTROLPLANE=1 WEFT_REQUIRE_KERNEL=1 .ci/timed "tests in a real cluster" go test -race -count=1 -parallel 3 -timeout 20m $(TESTFLAGS) ./examples/e2e
 
 deb: ## build bin/weft_VERSION_ARCH.deb (VERSION=, GOARCH=, MAINTAINER= may be given)
 	@.ci/need dpkg-deb

@@ -66,7 +66,7 @@ func (s *stage) noneDenied(t *testing.T) {
 }
 
 // patience is how long a script waits for what should take a second at most.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // commands are what a script can do besides testscript's own commands.
 //
@@ -76,7 +76,7 @@ const patience = 30 * time.Second
 //	                         what it says on standard error
 //	signal NAME SIGNAL...    sends signals to it
 //	finish NAME CODE         waits for its end and compares the exit code
-//	until REGEXP CMD...      runs a command on node1 until its output matches, and gives up after 30 s
+//	until REGEXP CMD...      runs a command on node1 until its output matches, and gives up after a minute
 //	never REGEXP CMD...      runs a command on node1 for two seconds, in which its output must not match
 //	said NAME REGEXP COUNT   compares how many lines of NAME.err match
 //	ports FILE               waits for the ServicePorts of FILE in state.yaml and in the kernel
