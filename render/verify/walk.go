@@ -57,8 +57,8 @@ type walker struct {
 	rs     *Ruleset
 	hook   Hook
 	v6     bool
-	local  bool // the destination is an address of this host
-	known  bool // the packets are those of connections that are known for long
+	local  bool   // the destination is an address of this host
+	known  bool   // the packets are those of connections that are known for long
 	silent string // the set that is taken for empty; none is ""
 	status uint32
 	orig   [2]int32 // the variables of the original daddr and dport
