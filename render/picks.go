@@ -178,7 +178,7 @@ func (p *ServicePort) picks(list []Slots, s steps) ([]Pick, error) {
 // rule that is passed costs about 75 ns, and the first packet of a connection
 // through one plain rule 6 µs: with 32 endpoints, half of which an average packet
 // passes, it is a fifth more, and it would be four times as much with 500. In
-// a tree it is a fifth more with 500, too (BenchmarkConnection).
+// a tree it is a fifth more with 500, too.
 const flatLimit = 32
 
 // Branch is a chain with a part of a ServicePort's endpoints, taken with Count

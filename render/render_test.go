@@ -403,3 +403,14 @@ func TestSameText(t *testing.T) {
 		}
 	}
 }
+
+// TestSameSet: sets of the same files are the same, others are not.
+func TestSameSet(t *testing.T) {
+	a, b := load(t, "cascade"), load(t, "cascade")
+	if !a.Same(b) || !a.Same(a) {
+		t.Error("a set that was loaded twice is not the same")
+	}
+	if a.Same(load(t, "simplified")) || a.Same(nil) {
+		t.Error("another set is the same")
+	}
+}

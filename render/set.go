@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -62,6 +63,13 @@ func Load(name string) (*Set, error) {
 		return Parse(name, files, nil)
 	}
 	return loadFolder(name)
+}
+
+// Same reports whether both sets were made of the same files, so that they render
+// the same.
+func (s *Set) Same(other *Set) bool {
+	return s == other || other != nil && s.Name == other.Name && s.Contract == other.Contract &&
+		slices.Equal(s.Files, other.Files) && reflect.DeepEqual(s.Declared, other.Declared)
 }
 
 func loadAuto() *Set {

@@ -195,6 +195,9 @@ const perWorker = 32
 
 // parse reads the documents with the given indexes on all processors.
 func (b *body) parse(pending []int) {
+	if len(pending) == 0 {
+		return
+	}
 	problems := make([][]*strict.Problem, len(b.docs))
 	workers := max(1, min(runtime.GOMAXPROCS(0), len(pending)/perWorker))
 	var g errgroup.Group

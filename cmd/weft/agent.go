@@ -104,9 +104,9 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 // recorder keeps each transaction in the history. That this does not work stops
 // nothing, and is said once until it works again.
 func (a *agent) recorder(log *history.Log) func(history.Entry) {
-	said, settled := "", settled()
+	said, calm := "", &calm{}
 	return func(e history.Entry) {
-		defer settled()
+		defer calm.changed()
 		problem := ""
 		err := log.Add(e)
 		a.status.Failed(status.History, err)

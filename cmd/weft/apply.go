@@ -125,10 +125,7 @@ func (p *program) load(ctx context.Context, in *inputs, confirmWithin time.Durat
 func (p *program) loadProven(ctx context.Context, c *config.Config, desired *apply.Desired, confirmWithin time.Duration) error {
 	runner := nft.Runner{Path: c.Nft}
 	once := func() error {
-		if err := desired.LoadDifference(ctx, runner); err != nil {
-			return err
-		}
-		report, err := desired.Report(ctx)
+		report, err := desired.LoadAndReport(ctx, runner)
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,8 @@ package main
 import (
 	"os"
 	"runtime/debug"
-	"sync"
+	"runtime/metrics"
+	"time"
 )
 
 // How much garbage there may be, in percent of what is in use. Whoever makes all
@@ -21,10 +22,45 @@ func collect(percent int) {
 	}
 }
 
-// settled gives back, once, the memory that the first rules took.
-func settled() func() {
-	return sync.OnceFunc(func() {
-		collect(frugal)
-		debug.FreeOSMemory()
-	})
+// A burst of changes is over when nothing came for calmAfter. If the heap has grown
+// by grownBy bytes then, what nobody needs any more is given back: else that would
+// wait for the next change.
+const (
+	calmAfter = 2 * time.Second
+	grownBy   = 24 << 20
+)
+
+// calm gives back, behind large changes, the memory that they took.
+type calm struct {
+	timer *time.Timer
+	heap  uint64 // when memory was given back last
+}
+
+// changed says that rules were loaded. After the first ones there may be less
+// garbage than before.
+func (c *calm) changed() {
+	collect(frugal)
+	if c.timer == nil {
+		c.timer = time.AfterFunc(calmAfter, c.down)
+		return
+	}
+	c.timer.Reset(calmAfter)
+}
+
+func (c *calm) down() {
+	if heap() < c.heap+grownBy {
+		return
+	}
+	debug.FreeOSMemory()
+	c.heap = heap()
+}
+
+// heap is how much memory the heap holds, in use or not.
+func heap() (sum uint64) {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}}
+	metrics.Read(sample)
+	for _, s := range sample {
+		sum += s.Value.Uint64()
+	}
+	return sum
 }

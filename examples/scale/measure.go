@@ -198,8 +198,8 @@ func (p *place) cold(ctx context.Context) error {
 		other.add(bare, shape)
 		memory, proxyMemory, weftMemory = append(memory, rss), append(proxyMemory, proxyRSS), append(weftMemory, own)
 	}
-	p.took("cold start, proof included", "bare nft -f of the same text", cold)
-	p.took("bare nft -f of the full text", "nft -f of kube-proxy's shape", other)
+	p.took(coldStart, "bare nft -f of the same text", cold)
+	p.took(fullText, "nft -f of kube-proxy's shape", other)
 	p.bytes("nft's memory for the full text", "for kube-proxy's shape", memory, proxyMemory)
 	p.bytes("memory of weft apply, at most", "nft's for the full text", weftMemory, memory)
 	return p.flush(p.bare, p.ours)
@@ -295,6 +295,9 @@ func (p *place) once(ctx context.Context, c change, round int) (ours, own, hand 
 	return proven.Sub(start), later - busy, hand, err
 }
 
+// restTime is when an agent has tidied up behind the last change.
+const restTime = 3 * time.Second
+
 // idles is what the agent costs while nothing changes, with the heartbeat.
 func (p *place) idles(ctx context.Context) error {
 	var rewritten []float64
@@ -316,6 +319,7 @@ func (p *place) idles(ctx context.Context) error {
 		rewritten = append(rewritten, (after - before).Seconds())
 	}
 	p.seconds("file rewritten, nothing changed: weft's CPU", rewritten)
+	time.Sleep(restTime)
 	before, err := p.agent.cpu()
 	if err != nil {
 		return err
@@ -355,7 +359,7 @@ func (p *place) others(context.Context) error {
 		}
 		took.add(beside, alone)
 	}
-	p.took("somebody else's one-element transaction beside weft", "without weft", took)
+	p.took(othersElement, "without weft", took)
 	return nil
 }
 

@@ -28,7 +28,10 @@ func crowd(n int) *state.State {
 }
 
 func servicePort(i int) *state.ServicePort {
-	sp := &state.ServicePort{Namespace: "bench", Name: fmt.Sprintf("sp-%05d", i), Protocol: state.UDP, NodePort: uint16(30000 + i)}
+	sp := &state.ServicePort{Namespace: "bench", Name: fmt.Sprintf("sp-%05d", i), Protocol: state.TCP, NodePort: uint16(30000 + i)}
+	if i == 0 { // to which packets are sent
+		sp.Protocol = state.UDP
+	}
 	for k, share := range shares {
 		sp.Endpoints = append(sp.Endpoints, state.Endpoint{
 			Address: netip.AddrFrom4([4]byte{10, byte(42 + k), byte(i >> 8), byte(i)}), Port: 8080, Node: fmt.Sprintf("node-%d", k+2), Share: share,

@@ -17,6 +17,7 @@ import (
 	"weft/render"
 	"weft/render/apply"
 	"weft/render/history"
+	"weft/render/nft"
 	"weft/render/ruleset"
 	"weft/state"
 )
@@ -191,4 +192,66 @@ func byHand(b *testing.B, set string, states []*state.State) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkCold is a start from a state file to proven rules, without that of the
+// process, beside a bare nft -f of the same text.
+func BenchmarkCold(b *testing.B) {
+	st := crowd(nodePorts)
+	text, err := state.Encode(st)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, set := range []string{"cascade", "simplified"} {
+		ns := labtest.Scratch(b)
+		b.Run(set+"/weft", func(b *testing.B) {
+			var spent time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				if err := ns.Load("flush ruleset"); err != nil {
+					b.Fatal(err)
+				}
+				before := cpu(b)
+				b.StartTimer()
+				if err := ns.Do(func() error { return cold(b.Context(), set, text) }); err != nil {
+					b.Fatal(err)
+				}
+				spent += cpu(b) - before
+			}
+			b.ReportMetric(float64(spent.Microseconds())/1000/float64(b.N), "cpu-ms/op")
+		})
+		b.Run(set+"/nft", func(b *testing.B) {
+			desired := desiredOf(b, set, st)
+			for b.Loop() {
+				b.StopTimer()
+				if err := ns.Load("flush ruleset"); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+				if err := ns.Load(desired.Text()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func cold(ctx context.Context, set string, text []byte) error {
+	st, err := state.Decode("state.yaml", text)
+	if err != nil {
+		return err
+	}
+	loaded, err := render.Load(set)
+	if err != nil {
+		return err
+	}
+	desired, err := apply.Desire(ctx, loaded, st, render.DefaultVars())
+	if err != nil {
+		return err
+	}
+	report, err := desired.LoadAndReport(ctx, nft.Runner{})
+	if err == nil && !report.OK() {
+		err = &apply.Unproven{Report: report}
+	}
+	return err
 }

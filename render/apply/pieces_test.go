@@ -35,7 +35,7 @@ func calls(file string, failing int) string {
 exec nft "$@"`, file, failing)
 }
 
-func desiredOf(t *testing.T, set string, st *state.State) *apply.Desired {
+func desiredOf(t testing.TB, set string, st *state.State) *apply.Desired {
 	t.Helper()
 	loaded, err := render.Load(set)
 	if err != nil {

@@ -17,7 +17,11 @@ func (d *Desired) Report(ctx context.Context) (*verify.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return verify.Check(rs, without(d.State, d.LeftOut), Want(d.Vars)), nil
+	return d.check(rs), nil
+}
+
+func (d *Desired) check(rs *verify.Ruleset) *verify.Report {
+	return verify.Check(rs, without(d.State, d.LeftOut), Want(d.Vars))
 }
 
 // Prove is Report for whoever wants all or nothing: an [*Unproven] says what is

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // memoryPerByte is how much memory nft 1.0.6 takes for a byte of text: 44 bytes
@@ -98,22 +98,12 @@ func lesser(a, b int64) int64 {
 var tooLarge = []string{"Message too long", "Memory allocation failure", "Cannot allocate memory", "No buffer space available"}
 
 // TooLarge reports whether a transaction failed because of its size: smaller ones
-// may not.
+// may not. Of an nft that was killed, perhaps since it took too much memory, nobody
+// knows what it did before.
 func TooLarge(err error) bool {
 	var refused *Error
 	if !errors.As(err, &refused) {
 		return false
 	}
-	for _, text := range tooLarge {
-		if strings.Contains(refused.Stderr, text) {
-			return true
-		}
-	}
-	// Who takes too much memory is killed.
-	var exit interface{ Sys() any }
-	if !errors.As(err, &exit) {
-		return false
-	}
-	status, ok := exit.Sys().(syscall.WaitStatus)
-	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+	return slices.ContainsFunc(tooLarge, func(text string) bool { return strings.Contains(refused.Stderr, text) })
 }

@@ -196,10 +196,12 @@ func (j *judgement) chains(p pairs[Chain], sets []pair[Set]) bool {
 			}
 		}
 	}
-	for _, c := range list {
+	placed := make([]placedChain, len(list))
+	for i, c := range list {
 		j.forget(c)
-		j.chain(j.scope, j.family, c, 0)
+		placed[i] = placedChain{c, 0}
 	}
+	j.linter.chains(j.scope, j.family, placed)
 	for _, c := range list {
 		if !j.reach.again(j.scope, c) {
 			return false

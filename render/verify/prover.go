@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -63,11 +62,7 @@ func (p *Prover) Generation() (uint32, bool) {
 
 // Latest is the kernel's generation now.
 func (p *Prover) Latest(ctx context.Context) (uint32, error) {
-	gen, err := p.reader.conn.Generation(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("read generation: %w", err)
-	}
-	return gen, nil
+	return p.reader.Latest(ctx)
 }
 
 // Requests is how many requests the Prover has sent to the kernel.

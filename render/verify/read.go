@@ -84,6 +84,15 @@ func (r *Reader) Read(ctx context.Context, tables []TableID) (*Ruleset, error) {
 	return rs, nil
 }
 
+// Latest is the number of the last transaction in the namespace.
+func (r *Reader) Latest(ctx context.Context) (uint32, error) {
+	gen, err := r.conn.Generation(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read generation: %w", err)
+	}
+	return gen, nil
+}
+
 // Exists reports whether any of the tables is there.
 func (r *Reader) Exists(ctx context.Context, tables []TableID) (bool, error) {
 	for _, id := range tables {
