@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -20,8 +21,8 @@ import (
 	"weft/state"
 )
 
-// BenchmarkListening is what it costs to hear of connections at 10,000 new ones a
-// second, each with the seven packets of a short request: the time of the kernel
+// BenchmarkListening is what it costs to hear of connections at 2,000 and at 10,000 new
+// ones a second, each with the seven packets of a short request: the time of the kernel
 // for the packets of a connection (packets-µs), to be compared with that of "off",
 // and the time of this process to hear of it (hear-µs), for each connection.
 //
@@ -35,57 +36,75 @@ func BenchmarkListening(b *testing.B) {
 	}{
 		{"off", func(*testing.B, *lab.Namespace) func() { return func() {} }},
 		{"news", listen},
+		{"ledger", listenLedger},
 		{"every-change", listenChanges},
 		{"dump-each-second", listenDump},
 		{"counters-each-second", listenCounters},
 	}
 	for _, c := range cases {
-		b.Run(c.name, func(b *testing.B) {
-			f := newFlood(b)
-			stop := c.listen(b, f.ns)
-			before, hearing := threadTime(b), processTime(b)
-			start := time.Now()
-			for b.Loop() {
-				f.connect(b)
-				f.pace(start, 10000)
-			}
-			took := time.Since(start)
-			own := threadTime(b) - before
-			other := processTime(b) - hearing - own
-			stop()
-			b.ReportMetric(float64(b.N)/took.Seconds(), "conn/s")
-			b.ReportMetric(float64(own.Microseconds())/float64(b.N), "packets-µs/conn")
-			b.ReportMetric(float64(other.Microseconds())/float64(b.N), "hear-µs/conn")
-		})
+		for _, rate := range []int{2000, 10000} {
+			b.Run(fmt.Sprintf("%s/%d", c.name, rate), func(b *testing.B) {
+				f := newFlood(b)
+				stop := c.listen(b, f.ns)
+				before, hearing := threadTime(b), processTime(b)
+				start := time.Now()
+				for b.Loop() {
+					f.connect(b)
+					f.pace(start, rate)
+				}
+				took := time.Since(start)
+				own := threadTime(b) - before
+				other := processTime(b) - hearing - own
+				stop()
+				b.ReportMetric(float64(b.N)/took.Seconds(), "conn/s")
+				b.ReportMetric(float64(own.Microseconds())/float64(b.N), "packets-µs/conn")
+				b.ReportMetric(float64(other.Microseconds())/float64(b.N), "hear-µs/conn")
+			})
+		}
 	}
 }
 
 func listen(b *testing.B, ns *lab.Namespace) func() {
-	{
-		o := New(slog.New(slog.NewTextHandler(os.Stderr, nil)))
-		o.begin = within(ns)
-		o.Aim(floodState())
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan struct{})
-		go func() { defer close(done); _ = o.Run(ctx, func() {}) }()
-		for {
-			if _, err := o.Counts(); err == nil {
-				break
-			}
-			time.Sleep(10 * time.Millisecond)
+	stop, _ := observed(b, ns)
+	return stop
+}
+
+// listenLedger holds what is heard against the shares, too.
+func listenLedger(b *testing.B, ns *lab.Namespace) func() {
+	stop, o := observed(b, ns)
+	st := floodState()
+	st.ServicePorts[0].Endpoints[0].Share = 1
+	l := NewLedger(o, func() *state.State { return st }, false)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = l.Run(ctx) }()
+	return func() { cancel(); <-done; stop() }
+}
+
+func observed(b *testing.B, ns *lab.Namespace) (stop func(), o *Observer) {
+	o = New(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	o.begin = within(ns)
+	o.Aim(floodState())
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = o.Run(ctx, func() {}) }()
+	for {
+		if _, err := o.Counts(); err == nil {
+			break
 		}
-		return func() {
-			time.Sleep(50 * time.Millisecond)
-			counts, err := o.Counts()
-			if err != nil {
-				b.Errorf("counts: %v", err)
-			} else if n := total(counts); n != uint64(b.N) {
-				b.Logf("heard of %d of %d connections", n, b.N)
-			}
-			cancel()
-			<-done
-		}
+		time.Sleep(10 * time.Millisecond)
 	}
+	return func() {
+		time.Sleep(50 * time.Millisecond)
+		counts, err := o.Counts()
+		if err != nil {
+			b.Errorf("counts: %v", err)
+		} else if n := total(counts); n != uint64(b.N) {
+			b.Logf("heard of %d of %d connections", n, b.N)
+		}
+		cancel()
+		<-done
+	}, o
 }
 
 func total(c *Counts) (n uint64) {
