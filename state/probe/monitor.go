@@ -32,6 +32,7 @@ type Monitor struct {
 	log      *slog.Logger
 
 	mu    sync.Mutex
+	aimed *state.State // of which the targets were made
 	nodes map[string]*record
 	wake  chan struct{} // something is due that was not
 }
@@ -55,9 +56,13 @@ func (m *Monitor) Aim(st *state.State) {
 	if m.peer != nil {
 		m.peer.Know(st.Node, st.Nodes)
 	}
-	targets := Targets(st)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.aimed != nil && haveSameTargets(m.aimed, st) {
+		return
+	}
+	m.aimed = st
+	targets := Targets(st)
 	nodes := make(map[string]*record, len(targets))
 	for _, t := range targets {
 		r := m.nodes[t.Node]

@@ -1,7 +1,10 @@
 package probe_test
 
 import (
+	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -60,5 +63,43 @@ func TestInterval(t *testing.T) {
 		if got := probe.Interval(probe.DefaultInterval, n); got.Truncate(time.Second) != seconds*time.Second {
 			t.Errorf("%d targets: %v, want %d s", n, got, seconds)
 		}
+	}
+}
+
+// TestAimLooksAtWhatChanged aims at a cluster that stays as it is but for what was
+// measured, and at one with a change of each kind that makes other targets.
+func TestAimLooksAtWhatChanged(t *testing.T) {
+	far := netip.MustParseAddr("10.34.4.142")
+	base := func() *state.State {
+		return &state.State{Node: "near", Nodes: []state.Node{{Name: "far", Address: far}}}
+	}
+	p := &state.ServicePort{Protocol: state.TCP, Endpoints: []state.Endpoint{{Address: netip.MustParseAddr("10.42.2.10"), Port: 80, Node: "far"}}}
+	w := probe.New(probe.Options{Mode: probe.ModeTCP, Interval: time.Second, Timeout: time.Second}, slog.New(slog.DiscardHandler))
+	names := func(st *state.State) (all []string) {
+		w.Aim(st)
+		return slices.Sorted(maps.Keys(w.Measurements()))
+	}
+	steered := base()
+	steered.ServicePorts = []*state.ServicePort{p}
+	measured := *steered
+	measured.Nodes = []state.Node{{Name: "far", Address: far, Cores: 4}}
+	for _, tt := range []struct {
+		name string
+		st   *state.State
+		want []string
+	}{
+		{"no ServicePort", base(), nil},
+		{"one", steered, []string{"far"}},
+		{"measured", &measured, []string{"far"}},
+		{"none again", base(), nil},
+		{"another own node", &state.State{Node: "far", Nodes: base().Nodes}, []string{"far"}},
+		{"no node", &state.State{Node: "far"}, nil},
+	} {
+		if diff := cmp.Diff(tt.want, names(tt.st)); diff != "" {
+			t.Errorf("%s: targets (-want +got):\n%s", tt.name, diff)
+		}
+	}
+	if n := testing.AllocsPerRun(10, func() { w.Aim(&measured) }); n > 0 {
+		t.Errorf("%v allocations to aim at what is the same, want none", n)
 	}
 }

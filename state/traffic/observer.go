@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,10 +43,11 @@ func (o *Observer) now() float64 { return time.Since(o.epoch).Seconds() }
 func (o *Observer) Aim(st *state.State) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if st == o.aimed {
+	same := o.aimed != nil && slices.Equal(st.ServicePorts, o.aimed.ServicePorts) && slices.Equal(st.Addresses, o.aimed.Addresses)
+	o.aimed = st
+	if same { // but for what was measured
 		return
 	}
-	o.aimed = st
 	addresses := make(map[netip.Addr]bool, len(st.Addresses))
 	for _, a := range st.Addresses {
 		addresses[a] = true
