@@ -76,7 +76,14 @@ func (d *elementDiff) flushes() bool {
 	if len(d.deleted) == 0 && (len(d.added) == 0 || !d.old.AutoMerge) || slices.Contains(d.old.Flags, "dynamic") {
 		return false
 	}
-	return d.old.AutoMerge || len(d.deleted) == len(d.old.Elements)
+	return d.old.AutoMerge || len(d.deleted) == len(d.old.Elements) || d.overlaps()
+}
+
+// overlaps tells whether what is added might overlap with what nft takes for
+// still there: an interval that is added to be deleted (see mortal) stays in
+// nft's own cache to the end of the transaction.
+func (d *elementDiff) overlaps() bool {
+	return slices.Contains(d.old.Flags, "interval") && len(d.added) > 0 && len(d.mortal()) > 0
 }
 
 // deletions are the commands that make room.

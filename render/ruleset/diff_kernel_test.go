@@ -237,101 +237,6 @@ func touches(tx *Transaction, block string) bool {
 	return false
 }
 
-// without is the transaction without one of its commands, nil if it has none
-// that counts: elements that are added only to be deleted serve those whose time
-// is over.
-func (tx *Transaction) without(t *rapid.T) *Transaction {
-	var smaller []*Transaction
-	for i, c := range tx.changes {
-		leave := func(edit func(c *tableChange)) {
-			changed := *c
-			if c.addition != nil {
-				a := *c.addition
-				changed.addition = &a
-			}
-			edit(&changed)
-			changes := slices.Clone(tx.changes)
-			changes[i] = &changed
-			smaller = append(smaller, &Transaction{changes: changes, new: tx.new})
-		}
-		c.each(leave)
-	}
-	if len(smaller) == 0 {
-		return nil
-	}
-	return rapid.SampledFrom(smaller).Draw(t, "smaller")
-}
-
-// each calls leave with each way to leave a command out.
-func (c *tableChange) each(leave func(edit func(c *tableChange))) {
-	if c.deleted {
-		leave(func(c *tableChange) { c.deleted = false })
-	}
-	for i, d := range c.deletions {
-		if d.verb == "add" {
-			continue
-		}
-		for j := range d.elements {
-			leave(func(c *tableChange) {
-				c.deletions = slices.Clone(c.deletions)
-				if c.deletions[i].elements = without(d.elements, j); len(d.elements) == 1 {
-					c.deletions = without(c.deletions, i)
-				}
-			})
-		}
-		if d.elements == nil {
-			leave(func(c *tableChange) { c.deletions = without(c.deletions, i) })
-		}
-	}
-	for i := range c.insertions {
-		leave(func(c *tableChange) { c.insertions = without(c.insertions, i) })
-	}
-	for i, l := range c.elements {
-		for j := range l.elements {
-			leave(func(c *tableChange) {
-				c.elements = slices.Clone(c.elements)
-				if c.elements[i].elements = without(l.elements, j); len(l.elements) == 1 {
-					c.elements = without(c.elements, i)
-				}
-			})
-		}
-	}
-	if a := c.addition; a != nil {
-		a.each(leave)
-	}
-}
-
-func (a *addition) each(leave func(edit func(c *tableChange))) {
-	if len(a.chains)+len(a.sets)+len(a.objects) == 0 {
-		leave(func(c *tableChange) { c.addition = nil })
-	}
-	for i := range a.objects {
-		leave(func(c *tableChange) { c.addition.objects = without(a.objects, i) })
-	}
-	for i, s := range a.sets {
-		leave(func(c *tableChange) { c.addition.sets = without(a.sets, i) })
-		for j := range s.Elements {
-			leave(func(c *tableChange) {
-				less := *s
-				less.Elements = without(s.Elements, j)
-				c.addition.sets = slices.Clone(a.sets)
-				c.addition.sets[i] = &less
-			})
-		}
-	}
-	for i, part := range a.chains {
-		leave(func(c *tableChange) { c.addition.chains = without(a.chains, i) })
-		for j := range part.rules {
-			leave(func(c *tableChange) {
-				c.addition.chains = slices.Clone(a.chains)
-				c.addition.chains[i].rules = without(part.rules, j)
-			})
-		}
-	}
-}
-
-func without[T any](list []T, i int) []T { return slices.Delete(slices.Clone(list), i, i+1) }
-
 // TestKernelDeletesWhatIsOver: elements whose time ran out are no hindrance, be
 // it their own time or that of their set.
 func TestKernelDeletesWhatIsOver(t *testing.T) {
@@ -381,4 +286,34 @@ func feed(text, name string, args ...string) error {
 		return fmt.Errorf("%s: %w: %s", name, err, out)
 	}
 	return nil
+}
+
+// TestKernelShrinksTimedInterval: nft takes an interval that a transaction deletes
+// for still there if the transaction adds it first, as one does that may be over.
+func TestKernelShrinksTimedInterval(t *testing.T) {
+	table := func(elements string) string {
+		return "table ip weft {\n\tset s {\n\t\ttype ipv4_addr\n\t\tflags interval,timeout\n\t\telements = { " + elements + " }\n\t}\n}\n"
+	}
+	ns := labtest.Scratch(t)
+	var texts [2]string
+	var rulesets [2]*Ruleset
+	for i, elements := range []string{"10.0.2.0/24, 10.0.0.0/24 timeout 1h", "10.0.2.0/24, 10.0.0.0/25 timeout 1h"} {
+		var err error
+		texts[i] = table(elements)
+		if rulesets[i], err = Parse(texts[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ns.Load(texts[1]); err != nil {
+		t.Fatal(err)
+	}
+	want := hold(t, ns)
+	for _, text := range []string{"flush ruleset\n" + texts[0], Diff(rulesets[0], rulesets[1]).Text()} {
+		if err := ns.Load(text); err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+	}
+	if d := difference(want, hold(t, ns)); d != "" {
+		t.Error(d)
+	}
 }
