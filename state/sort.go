@@ -79,3 +79,21 @@ func (s *State) sorted(before *State) *State {
 	c.sort()
 	return &c
 }
+
+// Difference tells the ServicePorts that only one of two states has, both in the
+// order of a state file. One that differs in anything is in both lists. Pointers
+// that are equal cost no more than that; in a list without order, the lists may
+// hold more than what differs.
+func Difference(before, after []*ServicePort) (gone, came []*ServicePort) {
+	for len(before) > 0 && len(after) > 0 {
+		switch b, a := before[0], after[0]; {
+		case b == a:
+			before, after = before[1:], after[1:]
+		case b.Compare(a) <= 0:
+			gone, before = append(gone, b), before[1:]
+		default:
+			came, after = append(came, a), after[1:]
+		}
+	}
+	return append(gone, before...), append(came, after...)
+}

@@ -110,7 +110,8 @@ func Stale(before, after *state.State) []Flow {
 // both states share cost a look at a pointer: see [state.State].
 func leavers(before, after *state.State) map[place]bool {
 	gone := map[place]bool{}
-	for _, p := range unshared(before.ServicePorts, after.ServicePorts) {
+	left, _ := state.Difference(before.ServicePorts, after.ServicePorts)
+	for _, p := range left {
 		if p.Protocol == state.UDP && p.Steered() {
 			for _, e := range p.Endpoints {
 				gone[place{p.NodePort, e.AddrPort()}] = true
@@ -128,22 +129,6 @@ func leavers(before, after *state.State) map[place]bool {
 		}
 	}
 	return gone
-}
-
-// unshared are the ServicePorts of before that are not found in after by going
-// through both in their order; in a list without order, those may be too many.
-func unshared(before, after []*state.ServicePort) (list []*state.ServicePort) {
-	for len(before) > 0 {
-		switch {
-		case len(after) == 0 || before[0] != after[0] && before[0].Compare(after[0]) <= 0:
-			list, before = append(list, before[0]), before[1:]
-		case before[0] == after[0]:
-			before, after = before[1:], after[1:]
-		default:
-			after = after[1:]
-		}
-	}
-	return list
 }
 
 // families splits addresses by family, each sorted.

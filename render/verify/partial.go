@@ -35,7 +35,7 @@ func (p *Prover) affected(st *state.State, want Want) (*parts, bool) {
 		return nil, false
 	}
 	a := &parts{}
-	a.came, a.gone = difference(p.state.ServicePorts, st.ServicePorts)
+	a.gone, a.came = state.Difference(p.state.ServicePorts, st.ServicePorts)
 	if want.Masquerade == MasqueradeRemote && !slices.Equal(localAddresses(a.came, st.Node), localAddresses(a.gone, st.Node)) {
 		return nil, false // who is local is a question of all together
 	}
@@ -98,22 +98,6 @@ func (a *parts) touch(t *table, touched *nfnl.Touched) bool {
 		a.focus = append(a.focus, &focus{s, what.Keys})
 	}
 	return true
-}
-
-// difference compares two lists in the order of a state file. Pointers that are
-// equal cost no more than that.
-func difference(old, new []*state.ServicePort) (came, gone []*state.ServicePort) {
-	for len(old) > 0 && len(new) > 0 {
-		switch o, n := old[0], new[0]; {
-		case o == n:
-			old, new = old[1:], new[1:]
-		case o.Compare(n) <= 0:
-			gone, old = append(gone, o), old[1:]
-		default:
-			came, new = append(came, n), new[1:]
-		}
-	}
-	return append(came, new...), append(gone, old...)
 }
 
 // localAddresses are those of the endpoints on the node, each once, sorted.

@@ -98,8 +98,8 @@ func TestLook(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	place := map[place]bool{{tcp(30000), netip.MustParseAddrPort("10.42.1.10:8080")}: true, {tcp(30001), netip.MustParseAddrPort("10.42.1.10:8080")}: true}
-	o.tally.watch(map[netip.Addr]bool{netip.MustParseAddr("10.34.4.141"): true}, place)
+	pod := netip.MustParseAddrPort("10.42.1.10:8080")
+	o.tally.watch([]netip.Addr{netip.MustParseAddr("10.34.4.141")}, []*state.ServicePort{serving(tcp(30000), pod), serving(tcp(30001), pod)})
 	for _, b := range told {
 		opened, _ := readOpening(b)
 		if !o.tally.open(opened, 0) {

@@ -154,32 +154,58 @@ func put[K comparable](book map[K]status.Arrivals, at K, came uint64, asked floa
 // adopt makes the shares of a state those that are asked for, and forgets what it
 // does not have.
 func (l *Ledger) adopt(st *state.State) {
+	var before []*state.ServicePort
+	if l.asked != nil {
+		before = l.asked.ServicePorts
+	}
+	gone, came := state.Difference(before, st.ServicePorts)
 	l.asked = st
-	places, nodes := map[status.Place]bool{}, map[string]bool{}
-	for _, n := range st.Nodes {
-		nodes[n.Name] = true
-	}
-	for _, p := range st.ServicePorts {
-		if !p.Steered() {
-			continue
-		}
-		for i := range p.Endpoints {
-			places[placeOf(p, &p.Endpoints[i])] = true
-			nodes[p.Endpoints[i].Node] = true
+	for place := range left(gone, came) {
+		delete(l.counted, place)
+		for _, book := range []map[status.Place]status.Arrivals{l.totals, l.older.totals, l.newer.totals} {
+			delete(book, place)
 		}
 	}
-	forget(l.counted, places)
-	for _, book := range []map[status.Place]status.Arrivals{l.totals, l.older.totals, l.newer.totals} {
-		forget(book, places)
+	if len(gone) > 0 {
+		l.forgetNodes(st)
 	}
-	forget(l.nodes, nodes)
 	if l.aims {
 		l.observer.Aim(st)
 	}
 }
 
-func forget[K comparable, V any](book map[K]V, but map[K]bool) {
-	maps.DeleteFunc(book, func(at K, _ V) bool { return !but[at] })
+// left are the places that there are no longer.
+func left(gone, came []*state.ServicePort) map[status.Place]bool {
+	places := map[status.Place]bool{}
+	for _, p := range gone {
+		for i := range p.Endpoints {
+			places[placeOf(p, &p.Endpoints[i])] = true
+		}
+	}
+	for _, p := range came {
+		for i := range p.Endpoints {
+			if p.Steered() {
+				delete(places, placeOf(p, &p.Endpoints[i]))
+			}
+		}
+	}
+	return places
+}
+
+// forgetNodes forgets the nodes that are not known and have no endpoint.
+func (l *Ledger) forgetNodes(st *state.State) {
+	strange := maps.Clone(l.nodes)
+	for _, n := range st.Nodes {
+		delete(strange, n.Name)
+	}
+	for i := 0; i < len(st.ServicePorts) && len(strange) > 0; i++ {
+		for _, e := range st.ServicePorts[i].Endpoints {
+			delete(strange, e.Node)
+		}
+	}
+	for name := range strange {
+		delete(l.nodes, name)
+	}
 }
 
 // Traffic is what was counted up to now.

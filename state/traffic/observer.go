@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -48,20 +47,15 @@ func (o *Observer) Aim(st *state.State) {
 	if same { // but for what was measured
 		return
 	}
-	addresses := make(map[netip.Addr]bool, len(st.Addresses))
-	for _, a := range st.Addresses {
-		addresses[a] = true
-	}
-	places, ports := placesOf(st)
-	o.tally.watch(addresses, places)
-	if ports != o.ports {
+	o.tally.watch(st.Addresses, st.ServicePorts)
+	if ports := portsOf(st); ports != o.ports {
 		o.ports = ports
 		o.limit()
 	}
 }
 
-func placesOf(st *state.State) (places map[place]bool, ports [2]uint16) {
-	places = map[place]bool{}
+// portsOf are the lowest and the highest NodePort that count, 0 for none.
+func portsOf(st *state.State) (ports [2]uint16) {
 	for _, p := range st.ServicePorts {
 		if !p.Steered() {
 			continue
@@ -70,11 +64,8 @@ func placesOf(st *state.State) (places map[place]bool, ports [2]uint16) {
 			ports[0] = p.NodePort
 		}
 		ports[1] = max(ports[1], p.NodePort)
-		for _, e := range p.Endpoints {
-			places[place{NodePort{p.Protocol, p.NodePort}, e.AddrPort()}] = true
-		}
 	}
-	return places, ports
+	return ports
 }
 
 // limit tells the kernel what to leave out. That it cannot costs time alone.

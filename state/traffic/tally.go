@@ -2,32 +2,37 @@ package traffic
 
 import (
 	"container/heap"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"weft/state"
 )
 
-// place is an endpoint behind a port of the node.
-type place struct {
-	port     NodePort
-	endpoint netip.AddrPort
-}
-
 // tally counts connections. It is told what was opened and what was seen of those
 // that it follows, and says which to look at next. Time is in seconds since its
 // beginning. It is not for concurrent use.
 type tally struct {
-	addresses map[netip.Addr]bool
-	accounts  map[place]*account
-	budgets   map[NodePort]*budget
-	all       *budget
+	addresses []netip.Addr
+	watched   []*state.ServicePort
+	ports     map[NodePort]*port
+	all       budget
 	following lives
 	kept      []*life // those of them that are not young any more
 }
 
-// account is what was counted for a place.
+// port is a NodePort of which connections count.
+type port struct {
+	of     *state.ServicePort
+	budget budget
+	// accounts are of the endpoints that ever had a connection: most ServicePorts
+	// of a large cluster have none on most nodes.
+	accounts map[netip.AddrPort]*account
+}
+
+// account is what was counted for an endpoint.
 type account struct {
 	Count
 	budget *budget
@@ -46,32 +51,65 @@ type life struct {
 }
 
 func newTally() *tally {
-	return &tally{accounts: map[place]*account{}, budgets: map[NodePort]*budget{}, all: newBudget(inAll)}
+	return &tally{ports: map[NodePort]*port{}, all: newBudget(inAll)}
 }
 
-// watch makes these the places that count. What was counted for those that stay is
-// kept.
-func (t *tally) watch(addresses map[netip.Addr]bool, places map[place]bool) {
-	t.addresses = addresses
-	accounts := make(map[place]*account, len(places))
-	budgets := map[NodePort]*budget{}
-	for p := range places {
-		if budgets[p.port] = t.budgets[p.port]; budgets[p.port] == nil {
-			budgets[p.port] = newBudget(perPort)
-		}
-		t.budgets[p.port] = budgets[p.port]
-		if accounts[p] = t.accounts[p]; accounts[p] == nil {
-			accounts[p] = &account{budget: budgets[p.port]}
+// watch makes the endpoints of the steered ones of these ServicePorts those that
+// count. What was counted for those that stay is kept.
+func (t *tally) watch(addresses []netip.Addr, list []*state.ServicePort) {
+	gone, came := state.Difference(t.watched, list)
+	t.addresses, t.watched = addresses, list
+	before := map[NodePort]*port{}
+	for _, p := range gone {
+		at := NodePort{p.Protocol, p.NodePort}
+		before[at] = t.ports[at]
+		delete(t.ports, at)
+	}
+	for _, p := range came {
+		if at := (NodePort{p.Protocol, p.NodePort}); p.Steered() {
+			t.ports[at] = before[at].after(p)
 		}
 	}
-	t.accounts, t.budgets = accounts, budgets
+}
+
+// after is what port, which may be nil, becomes with another ServicePort.
+func (q *port) after(of *state.ServicePort) *port {
+	if q == nil {
+		return &port{of: of, budget: newBudget(perPort)}
+	}
+	q.of = of
+	maps.DeleteFunc(q.accounts, func(at netip.AddrPort, _ *account) bool { return !q.has(at) })
+	return q
+}
+
+func (q *port) has(at netip.AddrPort) bool {
+	return slices.ContainsFunc(q.of.Endpoints, func(e state.Endpoint) bool { return e.AddrPort() == at })
+}
+
+// account is that of an endpoint, nil if it does not count.
+func (t *tally) account(at NodePort, endpoint netip.AddrPort) *account {
+	q := t.ports[at]
+	if q == nil {
+		return nil
+	}
+	a := q.accounts[endpoint]
+	if a == nil && q.has(endpoint) {
+		if a = (&account{budget: &q.budget}); q.accounts == nil {
+			q.accounts = map[netip.AddrPort]*account{}
+		}
+		q.accounts[endpoint] = a
+	}
+	return a
 }
 
 // open counts a connection, and follows it if the budget allows. It reports
 // whether it does.
 func (t *tally) open(o opening, now float64) bool {
-	a := t.accounts[place{NodePort{o.protocol, o.to.Port()}, o.from}]
-	if a == nil || !t.addresses[o.to.Addr()] {
+	if !slices.Contains(t.addresses, o.to.Addr()) {
+		return false
+	}
+	a := t.account(NodePort{o.protocol, o.to.Port()}, o.from)
+	if a == nil {
 		return false
 	}
 	a.Opened++
@@ -189,14 +227,14 @@ func (t *tally) forget() {
 // counts are the counts of all places that ever had a connection.
 func (t *tally) counts() map[NodePort]map[netip.AddrPort]Count {
 	all := map[NodePort]map[netip.AddrPort]Count{}
-	for p, a := range t.accounts {
-		if a.Opened == 0 {
+	for at, q := range t.ports {
+		if len(q.accounts) == 0 {
 			continue
 		}
-		if all[p.port] == nil {
-			all[p.port] = map[netip.AddrPort]Count{}
+		all[at] = make(map[netip.AddrPort]Count, len(q.accounts))
+		for endpoint, a := range q.accounts {
+			all[at][endpoint] = a.Count
 		}
-		all[p.port][p.endpoint] = a.Count
 	}
 	return all
 }
@@ -239,7 +277,7 @@ const (
 // than that.
 type budget struct{ rate, left, at float64 }
 
-func newBudget(rate float64) *budget { return &budget{rate: rate, left: rate} }
+func newBudget(rate float64) budget { return budget{rate: rate, left: rate} }
 
 // has fills the budget up, and reports whether there is something left.
 func (b *budget) has(now float64) bool {

@@ -34,9 +34,18 @@ var (
 
 func lasting(s float64) fate { return fate{0, s} }
 
+// serving is a steered ServicePort with these endpoints.
+func serving(at NodePort, endpoints ...netip.AddrPort) *state.ServicePort {
+	p := &state.ServicePort{Namespace: "ns", Name: fmt.Sprint("web-", at.Port), Protocol: at.Protocol, NodePort: at.Port}
+	for _, e := range endpoints {
+		p.Endpoints = append(p.Endpoints, state.Endpoint{Address: e.Addr(), Port: e.Port()})
+	}
+	return p
+}
+
 func newTestTally() *tally {
 	t := newTally()
-	t.watch(map[netip.Addr]bool{nodeAddr: true}, map[place]bool{{tcp(30000), endpointA}: true, {tcp(30000), endpointB}: true, {tcp(30001), endpointA}: true})
+	t.watch([]netip.Addr{nodeAddr}, []*state.ServicePort{serving(tcp(30000), endpointA, endpointB), serving(tcp(30001), endpointA)})
 	return t
 }
 
@@ -123,7 +132,7 @@ func TestWhatCounts(t *testing.T) {
 // Flows of UDP are counted, and not followed: nothing tells when they are over.
 func TestOtherProtocols(t *testing.T) {
 	tally, dns := newTally(), NodePort{state.UDP, 30000}
-	tally.watch(map[netip.Addr]bool{nodeAddr: true}, map[place]bool{{dns, endpointA}: true})
+	tally.watch([]netip.Addr{nodeAddr}, []*state.ServicePort{serving(dns, endpointA)})
 	flow := begins("10.0.0.1:30000", endpointA, 1)
 	if tally.open(flow, 0) {
 		t.Error("a connection to the TCP port beside it counts")
@@ -214,8 +223,8 @@ func TestWatch(t *testing.T) {
 	tally, k := newTestTally(), table{1: lasting(3600), 2: lasting(3600)}
 	tally.open(begins("10.0.0.1:30000", endpointA, 1), 0)
 	tally.open(begins("10.0.0.1:30000", endpointB, 2), 0)
-	addresses := map[netip.Addr]bool{nodeAddr: true}
-	tally.watch(addresses, map[place]bool{{tcp(30000), endpointA}: true})
+	addresses := []netip.Addr{nodeAddr}
+	tally.watch(addresses, []*state.ServicePort{serving(tcp(30000), endpointA)})
 	k.run(tally, 1)
 	want := map[NodePort]map[netip.AddrPort]Count{tcp(30000): {endpointA: {Opened: 1, Followed: 1, Young: 1, Open: 1, Seconds: 0.64}}}
 	got := tally.counts()
@@ -223,9 +232,21 @@ func TestWatch(t *testing.T) {
 	if diff := cmp.Diff(fmt.Sprint(want), fmt.Sprint(got)); diff != "" && !cmp.Equal(want, got, same) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	tally.watch(addresses, map[place]bool{{tcp(30000), endpointA}: true, {tcp(30000), endpointB}: true})
+	tally.watch(addresses, []*state.ServicePort{serving(tcp(30000), endpointA, endpointB)})
 	if c, ok := tally.counts()[tcp(30000)][endpointB]; ok {
 		t.Errorf("an endpoint that came back begins with %+v", c)
+	}
+	renamed := serving(tcp(30000), endpointA)
+	renamed.Name = "other"
+	tally.watch(addresses, []*state.ServicePort{renamed})
+	if c := tally.counts()[tcp(30000)][endpointA]; c.Opened != 1 {
+		t.Errorf("behind the NodePort of another Service, an endpoint that stays has %+v", c)
+	}
+	skipped := *renamed
+	skipped.Skipped = "annotated"
+	tally.watch(addresses, []*state.ServicePort{&skipped})
+	if tally.open(begins("10.0.0.1:30000", endpointA, 3), 2) || len(tally.counts()) > 0 {
+		t.Errorf("what is left to kube-proxy counts: %+v", tally.counts())
 	}
 }
 
