@@ -16,6 +16,7 @@ package follow
 
 import (
 	"context"
+	"hash/maphash"
 	"log/slog"
 	"time"
 
@@ -115,7 +116,7 @@ func newRunner(f *Follower) *runner {
 	r := &runner{
 		paths: f.Paths, log: f.Log, open: f.open,
 		poll: f.Poll, settle: f.Settle, maxSettle: f.MaxSettle,
-		folders: map[string]fileID{},
+		folders: map[string]fileID{}, seen: sight{seed: maphash.MakeSeed()},
 	}
 	if r.poll <= 0 {
 		r.poll = DefaultPoll
