@@ -46,28 +46,49 @@ type base struct {
 // into memory. JSON writes a byte of a message as six at most.
 const maxHead = 8*MaxMessage + 1<<20
 
-func digest(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:])
+// contents are an entry's file, in the parts that it is put together of:
+// those of a large cluster are not copied into one more text.
+type contents struct {
+	first []byte // the first line
+	text  []string
+	state []byte
+}
+
+func (c contents) size() int64 { return int64(len(c.first) + size(c.text) + len(c.state)) }
+
+func (c contents) WriteTo(w io.Writer) (int64, error) {
+	b := bufio.NewWriterSize(w, 64<<10)
+	_, _ = b.Write(c.first) // it keeps its first error
+	for _, part := range c.text {
+		_, _ = b.WriteString(part)
+	}
+	_, _ = b.Write(c.state)
+	return c.size(), b.Flush()
+}
+
+func digest(text ...string) string {
+	sum := sha256.New()
+	_, _ = contents{text: text}.WriteTo(sum) // a hash fails never
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // encode is the file of an entry that needs no other.
-func encode(e Entry) ([]byte, head, error) {
-	text := e.text()
-	h := head{APIVersion: APIVersion, Entry: bare(e), TextBytes: len(text), StateBytes: len(e.State), Digest: digest(text)}
-	data, err := contents(h, text, e.State)
-	return data, h, err
+func encode(e Entry) (contents, head, error) {
+	text := e.parts()
+	h := head{APIVersion: APIVersion, Entry: bare(e), TextBytes: size(text), StateBytes: len(e.State), Digest: digest(text...)}
+	c, err := under(h, text, e.State)
+	return c, h, err
 }
 
 // encodeAfter is the file of an entry that is made of the one before.
-func encodeAfter(before *kept, e Entry, text, state patch) ([]byte, head, error) {
+func encodeAfter(before *kept, e Entry, text, state patch) (contents, head, error) {
 	h := head{
 		APIVersion: APIVersion, Entry: bare(e), TextBytes: len(text.literals), StateBytes: len(state.literals),
 		Base: &base{before.head.ID, text.pieces, state.pieces},
 	}
 	h.Digest = h.Base.digest(before.head.Digest, text.literals, state.literals)
-	data, err := contents(h, string(text.literals), state.literals)
-	return data, h, err
+	c, err := under(h, []string{string(text.literals)}, state.literals)
+	return c, h, err
 }
 
 // bare is an entry as its first line has it.
@@ -84,19 +105,16 @@ func (b *base) digest(of string, text, state []byte) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-func contents(h head, text string, state []byte) ([]byte, error) {
+// under puts the first line before a text and a state.
+func under(h head, text []string, state []byte) (contents, error) {
 	first, err := json.Marshal(h)
 	if err != nil {
-		return nil, err
+		return contents{}, err
 	}
 	if len(first) >= maxHead {
-		return nil, fmt.Errorf("first line of %d bytes: %w", len(first), ErrTooLarge)
+		return contents{}, fmt.Errorf("first line of %d bytes: %w", len(first), ErrTooLarge)
 	}
-	data := make([]byte, 0, len(first)+1+len(text)+len(state))
-	data = append(data, first...)
-	data = append(data, '\n')
-	data = append(data, text...)
-	return append(data, state...), nil
+	return contents{append(first, '\n'), text, state}, nil
 }
 
 // cut bounds a message, and replaces what JSON could not give back.

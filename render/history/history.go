@@ -29,7 +29,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -83,13 +82,6 @@ type Entry struct {
 	// Parts may stand for Text in an entry to be added: what it is put together
 	// of. Entries that share most parts cost little.
 	Parts []string `json:"-"`
-}
-
-func (e Entry) text() string {
-	if e.Parts != nil {
-		return strings.Join(e.Parts, "")
-	}
-	return e.Text
 }
 
 func (e Entry) parts() []string {
@@ -186,8 +178,16 @@ func (l *Log) add(e Entry) error {
 }
 
 // write replaces a file whole or not at all.
-func write(path string, data []byte) error {
-	return renameio.WriteFile(path, data, 0o644, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o644))
+func write(path string, c contents) error {
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o644))
+	if err != nil {
+		return err
+	}
+	defer f.Cleanup() // after the replacement it does nothing
+	if _, err := c.WriteTo(f); err != nil {
+		return err
+	}
+	return f.CloseAtomicallyReplace()
 }
 
 // List is what the history holds, oldest first, without texts. Entries that

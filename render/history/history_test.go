@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -433,13 +434,18 @@ func TestPin(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	whole, h, err := encode(entry(Refused, "table ip weft {}"))
+	bytesOf := func(c contents, h head, err error) ([]byte, head, error) {
+		var b bytes.Buffer
+		_, _ = c.WriteTo(&b)
+		return b.Bytes(), h, err
+	}
+	whole, h, err := bytesOf(encode(entry(Refused, "table ip weft {}")))
 	if err != nil {
 		f.Fatal(err)
 	}
 	next := entry(Refused, "table ip weft { }")
 	next.ID = 1
-	after, _, err := encodeAfter(&kept{head: h}, next, patch{[]piece{{0, 15}, {-1, 1}, {15, 1}}, []byte(" ")}, patch{[]piece{{0, 9}}, nil})
+	after, _, err := bytesOf(encodeAfter(&kept{head: h}, next, patch{[]piece{{0, 15}, {-1, 1}, {15, 1}}, []byte(" ")}, patch{[]piece{{0, 9}}, nil}))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -456,7 +462,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, _, err := encode(e)
+		again, _, err := bytesOf(encode(e))
 		if err != nil {
 			return // a first line that encode would not write
 		}

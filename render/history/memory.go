@@ -55,7 +55,7 @@ func (l *Log) repeats(newest file, e Entry) bool {
 	if last := l.memory.last; last != nil {
 		return slices.Equal(last.text, e.parts())
 	}
-	return h.Base == nil && h.Digest == digest(e.text())
+	return h.Base == nil && h.Digest == digest(e.parts()...)
 }
 
 // keep writes an entry, made of the one before where that is worth it, and returns
@@ -63,7 +63,7 @@ func (l *Log) repeats(newest file, e Entry) bool {
 func (l *Log) keep(files []file, e Entry) ([]file, error) {
 	next := &kept{text: e.parts(), state: documents(e.State, l.parts())}
 	if data, h, ok := l.after(files, e, next); ok {
-		left, fits, err := l.makeRoom(files, int64(len(data)), e.Result == Proven, true)
+		left, fits, err := l.makeRoom(files, data.size(), e.Result == Proven, true)
 		if err != nil {
 			return nil, err
 		}
@@ -77,10 +77,10 @@ func (l *Log) keep(files []file, e Entry) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(data)) > l.limits.Bytes {
-		return nil, fmt.Errorf("entry of %d bytes: %w", len(data), ErrTooLarge)
+	if data.size() > l.limits.Bytes {
+		return nil, fmt.Errorf("entry of %d bytes: %w", data.size(), ErrTooLarge)
 	}
-	left, _, err := l.makeRoom(files, int64(len(data)), e.Result == Proven, false)
+	left, _, err := l.makeRoom(files, data.size(), e.Result == Proven, false)
 	if err != nil {
 		return nil, err
 	}
@@ -96,12 +96,12 @@ func (l *Log) parts() []string {
 	return l.memory.last.state
 }
 
-func (l *Log) put(files []file, e *kept, data []byte) ([]file, error) {
+func (l *Log) put(files []file, e *kept, data contents) ([]file, error) {
 	if err := write(filepath.Join(l.folder, fileName(e.head.ID)), data); err != nil {
 		return nil, err
 	}
 	l.memory.last = e
-	return append(files, file{id: e.head.ID, size: int64(len(data)), head: e.head}), nil
+	return append(files, file{id: e.head.ID, size: data.size(), head: e.head}), nil
 }
 
 // groupPart is the part of all entries that a group may have: so few go at once.
@@ -109,18 +109,18 @@ const groupPart = 2
 
 // after is the entry's file as one that is made of the newest; false where that
 // one is not known, or the group long enough, or little is the same.
-func (l *Log) after(files []file, e Entry, next *kept) ([]byte, head, bool) {
+func (l *Log) after(files []file, e Entry, next *kept) (contents, head, bool) {
 	last := l.memory.last
 	if last == nil || len(files) == 0 || files[len(files)-1].id != last.head.ID {
-		return nil, head{}, false
+		return contents{}, head{}, false
 	}
 	list := groups(files)
 	if len(list[len(list)-1])+1 > l.limits.Entries/groupPart {
-		return nil, head{}, false
+		return contents{}, head{}, false
 	}
 	text, state := difference(last.text, next.text), difference(last.state, next.state)
 	if 4*(len(text.literals)+len(state.literals)) > size(next.text)+size(next.state) {
-		return nil, head{}, false
+		return contents{}, head{}, false
 	}
 	data, h, err := encodeAfter(last, e, text, state)
 	return data, h, err == nil
