@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"fmt"
+	"hash/maphash"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,20 +23,18 @@ func Decode(file string, data []byte) (*State, error) { return new(Decoder).Deco
 
 // Decoder decodes one state file again and again. A document whose bytes did not
 // change since the last file that was good is not parsed again, and comes back as
-// the same *ServicePort. It keeps the bytes of the last good file, which nobody may
-// change. The zero value is ready; it is not for concurrent use.
+// the same *ServicePort. It keeps none of the bytes. The zero value is ready; it is
+// not for concurrent use.
 type Decoder struct {
-	// docs are the documents of the last good file, and records those behind the
-	// header. They are compared by their text, which is exact where a hash would be a
-	// guess.
-	docs    []document
+	seed maphash.Seed
+	// records are the documents of the last good file, behind the header.
 	records []record
+	words   words
 }
 
-// record is a document that was read. Its text is the string that its
-// ServicePort's strings are parts of.
+// record is a document that was read.
 type record struct {
-	text        string
+	text        fingerprint
 	servicePort *ServicePort
 }
 
@@ -45,7 +44,10 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 	if err := checkWhole(file, data); err != nil {
 		return nil, err
 	}
-	docs := splitLike(data, d.docs)
+	if d.records == nil {
+		d.seed = maphash.MakeSeed()
+	}
+	docs := splitLike(data, fingerprintsOf(d.records), d.seed)
 	s, counts := scanHeader(string(docs[0].text))
 	var headerProblems []*strict.Problem
 	if s == nil {
@@ -54,7 +56,8 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 	if s == nil {
 		return nil, strict.Join(headerProblems)
 	}
-	b := &body{file: file, data: data, docs: docs[1:]}
+	words := d.words.renewed(s.Nodes)
+	b := &body{file: file, data: data, docs: docs[1:], seed: d.seed, words: words}
 	b.read(d.records)
 	problems := append(headerProblems, b.problems...)
 	s.ServicePorts = b.servicePorts()
@@ -67,9 +70,17 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 	if len(problems) > 0 {
 		return nil, strict.Join(problems)
 	}
-	d.docs, d.records = docs, b.records
+	d.records, d.words = b.records, words
 	s.sort()
 	return s, nil
+}
+
+func fingerprintsOf(records []record) []fingerprint {
+	list := make([]fingerprint, len(records))
+	for i := range records {
+		list[i] = records[i].text
+	}
+	return list
 }
 
 // checkWhole finds what a copy that stopped midway leaves behind.
@@ -131,6 +142,8 @@ type body struct {
 	file     string
 	data     []byte
 	docs     []document
+	seed     maphash.Seed
+	words    words
 	records  []record // by document; without a ServicePort if it could not be read
 	problems []*strict.Problem
 }
@@ -140,43 +153,31 @@ func (b *body) read(before []record) {
 	b.records = make([]record, len(b.docs))
 	var pending []int
 	for i, doc := range b.docs {
-		if doc.same > 0 && doc.same <= len(before) {
-			b.records[i] = before[doc.same-1]
+		if doc.same >= 0 {
+			b.records[i] = before[doc.same]
 		} else {
+			b.records[i].text = fingerprintOf(doc.text, b.seed)
 			pending = append(pending, i)
 		}
 	}
-	b.parse(b.moved(pending, before))
+	if len(pending) > 0 {
+		b.parse(b.moved(pending, before))
+	}
 }
-
-// few is how many documents are looked for one by one.
-const few = 4
 
 // moved takes over the records of documents that stand elsewhere than before, and
 // returns the others.
 func (b *body) moved(pending []int, before []record) []int {
-	find := func(text []byte) (record, bool) {
-		for i := range before {
-			if before[i].text == string(text) {
-				return before[i], true
-			}
-		}
-		return record{}, false
+	wanted := make(map[fingerprint]int, len(pending))
+	for _, i := range pending {
+		wanted[b.records[i].text] = i
 	}
-	if len(pending) > few {
-		known := make(map[string]record, len(before))
-		for _, r := range before {
-			known[r.text] = r
-		}
-		find = func(text []byte) (record, bool) { r, ok := known[string(text)]; return r, ok }
-	}
-	return slices.DeleteFunc(pending, func(i int) bool {
-		r, ok := find(b.docs[i].text)
-		if ok {
+	for _, r := range before {
+		if i, ok := wanted[r.text]; ok {
 			b.records[i] = r
 		}
-		return ok
-	})
+	}
+	return slices.DeleteFunc(pending, func(i int) bool { return b.records[i].servicePort != nil })
 }
 
 func (b *body) servicePorts() []*ServicePort {
@@ -204,8 +205,7 @@ func (b *body) parse(pending []int) {
 	for part := range slices.Chunk(pending, max(1, (len(pending)+workers-1)/workers)) {
 		g.Go(func() error {
 			for _, i := range part {
-				b.records[i].text = string(b.docs[i].text)
-				b.records[i].servicePort, problems[i] = b.one(b.docs[i], b.records[i].text)
+				b.records[i].servicePort, problems[i] = b.one(b.docs[i])
 			}
 			return nil
 		})
@@ -216,8 +216,8 @@ func (b *body) parse(pending []int) {
 
 // one reads a document: the quick way if it looks like an encoder's, else the
 // strict way, which alone has messages.
-func (b *body) one(doc document, text string) (*ServicePort, []*strict.Problem) {
-	if p := scanServicePort(text); p != nil {
+func (b *body) one(doc document) (*ServicePort, []*strict.Problem) {
+	if p := scanServicePort(string(doc.text), b.words); p != nil {
 		return p, nil
 	}
 	p, problems := readServicePort(b.file, doc.line(b.data), doc.text)

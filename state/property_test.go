@@ -301,7 +301,7 @@ func FuzzScan(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if quick := scanServicePort(text); quick != nil {
+		if quick := scanServicePort(text, nil); quick != nil {
 			p, problems := readServicePort("f", 1, []byte(text))
 			p.sort()
 			if diff := cmp.Diff(p, quick, options); diff != "" || len(problems) > 0 {
@@ -329,7 +329,7 @@ func TestQuickWayTakesWhatTheEncoderWrites(t *testing.T) {
 			}
 			continue
 		}
-		if scanServicePort(string(doc.text)) == nil {
+		if scanServicePort(string(doc.text), nil) == nil {
 			t.Errorf("a ServicePort takes the slow way:\n%s", doc.text)
 		}
 	}
@@ -341,7 +341,7 @@ func TestScanNearMisses(t *testing.T) {
 	const doc = "kind: ServicePort\nnamespace: riset\nname: web\nport: http\nprotocol: tcp\nnodePort: 30000\npolicy: cpu\nheld: [panic]\n" +
 		"factors:\n- {node: f, latency: 0.25, target: 0.125, share: 0.125}\n- {address: 10.0.0.9, guard: 0.75, target: 0.625, share: 0.625}\nendpoints:\n" +
 		"- {address: 10.0.0.1, port: 80, node: a, weight: 3, share: 0.5}\n- {address: 10.0.0.2, port: 80, node: m, share: 0.5}\n"
-	if scanServicePort(doc) == nil {
+	if scanServicePort(doc, nil) == nil {
 		t.Fatal("the form itself is not taken")
 	}
 	values := []string{
@@ -353,7 +353,7 @@ func TestScanNearMisses(t *testing.T) {
 		for _, v := range values {
 			for _, new := range []string{v, field + v, v + field} {
 				text := string(bytes.Replace([]byte(doc), []byte(field), []byte(new), 1))
-				quick := scanServicePort(text)
+				quick := scanServicePort(text, nil)
 				if quick == nil {
 					continue
 				}

@@ -13,30 +13,31 @@ import (
 // has 27,680 endpoints in its state. Whatever does not look like
 // that form, or fails a check, is not an error here but is left to the strict
 // reader; a differential fuzz test proves that what is taken here means the same
-// there. Nothing is copied: the ServicePort's strings are parts of the text.
+// there. No string of a ServicePort is a part of the text, which would keep all of
+// it in memory.
 
 // scanServicePort returns nil for a document that it does not take.
-func scanServicePort(text string) *ServicePort {
-	s := scanner{rest: text}
+func scanServicePort(text string, words words) *ServicePort {
+	s := scanner{rest: text, words: words}
 	p := &ServicePort{}
 	s.literal("kind: ServicePort\n")
-	p.Namespace = s.name("namespace: ")
-	p.Name = s.name("name: ")
+	p.Namespace = s.keep(s.name("namespace: "))
+	p.Name = s.keep(s.name("name: "))
 	if !s.optional("port: \"\"\n") {
-		p.Port = s.name("port: ")
+		p.Port = s.keep(s.name("port: "))
 	}
-	p.Protocol = Protocol(s.line("protocol: "))
+	p.Protocol = Protocol(s.keep(s.line("protocol: ")))
 	p.NodePort = uint16(s.whole(s.line("nodePort: "), 16))
 	if s.optional("policy: ") {
-		p.Policy = Policy(s.until("\n"))
+		p.Policy = Policy(s.keep(s.until("\n")))
 		s.require(p.Policy.Known())
 	}
 	if s.optional("affinity: ") {
-		p.Affinity = Affinity(s.until("\n"))
+		p.Affinity = Affinity(s.keep(s.until("\n")))
 		s.require(p.Affinity.Known())
 	}
 	if s.optional("skipped: ") {
-		p.Skipped = s.until("\n")
+		p.Skipped = s.keep(s.until("\n"))
 		s.require(isPlain(p.Skipped))
 	}
 	p.Held = s.held()
@@ -94,9 +95,12 @@ func isGood(p *ServicePort) bool {
 // scanner goes through a text. Once something is not in the form, bad is true and
 // stays so.
 type scanner struct {
-	rest string
-	bad  bool
+	rest  string
+	words words
+	bad   bool
 }
+
+func (s *scanner) keep(v string) string { return s.words.keep(v) }
 
 func (s *scanner) require(ok bool) { s.bad = s.bad || !ok }
 
@@ -143,7 +147,7 @@ func (s *scanner) endpoint() (e Endpoint) {
 	s.literal("port: ")
 	e.Port = uint16(s.whole(s.until(", "), 16))
 	if s.optional("node: ") {
-		e.Node = s.until(", ")
+		e.Node = s.keep(s.until(", "))
 		s.require(isPlainName(e.Node))
 	}
 	e.Weight = s.number("weight: ")
@@ -159,7 +163,7 @@ func (s *scanner) held() (held []Hold) {
 	for list := s.until("]\n"); list != "" && !s.bad; {
 		var one string
 		one, list, _ = strings.Cut(list, ", ")
-		held = append(held, Hold(one))
+		held = append(held, Hold(s.keep(one)))
 		s.require(slices.Contains(holds(), Hold(one)))
 	}
 	s.require(len(held) > 0)
@@ -181,7 +185,7 @@ func (s *scanner) factor() (f Factor) {
 		f.Address = s.address(s.until(", "))
 	} else {
 		s.literal("- {node: ")
-		f.Node = s.until(", ")
+		f.Node = s.keep(s.until(", "))
 		s.require(isPlainName(f.Node))
 	}
 	f.Base = s.number("base: ")

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"hash/maphash"
 
 	"weft/state/strict"
 )
@@ -10,9 +11,21 @@ import (
 type document struct {
 	text   []byte
 	offset int // of text in the file
-	// same is the document of the file before with the same text, -1 if that is not
-	// known.
+	// same is the document of the file before with the same text, counted without the
+	// header; -1 if that is not known.
 	same int
+}
+
+// fingerprint is what is kept of a text that is megabytes with its like. That
+// another text has the same has a chance of one in 2^64, which nobody can better
+// who does not know the seed.
+type fingerprint struct {
+	length int
+	sum    uint64
+}
+
+func fingerprintOf(text []byte, seed maphash.Seed) fingerprint {
+	return fingerprint{len(text), maphash.Bytes(seed, text)}
 }
 
 // line is the line of the file on which the document begins. It is counted only
@@ -23,19 +36,20 @@ func (d document) line(data []byte) int { return 1 + bytes.Count(data[:d.offset]
 const plainMarker = "---\n"
 
 // splitLike is split for a file of which most is as in the one before: where the
-// same documents follow each other, nobody looks for markers in them.
-func splitLike(data []byte, before []document) []document {
+// same documents follow each other, nobody looks for markers in them. before are
+// those behind the header.
+func splitLike(data []byte, before []fingerprint, seed maphash.Seed) []document {
 	at := nextMarker(data, 0)
-	if len(before) < 2 || at == 0 || strict.Blank(data[:at]) {
+	if len(before) == 0 || at == 0 || strict.Blank(data[:at]) {
 		return split(data)
 	}
-	docs := make([]document, 0, len(before))
+	docs := make([]document, 0, len(before)+1)
 	docs = append(docs, document{data[:at], 0, -1})
-	for next := 1; at < len(data); next++ {
+	for next := 0; at < len(data); next++ {
 		begin, same := at, -1
-		if same, at = repeated(data, begin, before, next); same >= 0 {
+		if same, at = repeated(data, begin, before, next, seed); same >= 0 {
 			text := begin + len(plainMarker)
-			docs = append(docs, document{data[text:at], text, same}) // of this file, so that the one before can go
+			docs = append(docs, document{data[text:at], text, same})
 			next = same
 			continue
 		}
@@ -51,18 +65,18 @@ const around = 2
 
 // repeated finds the document that stands again at a marker, and where it ends; -1
 // if there is none near its place.
-func repeated(data []byte, begin int, before []document, near int) (same, end int) {
+func repeated(data []byte, begin int, before []fingerprint, near int, seed maphash.Seed) (same, end int) {
 	rest, ok := bytes.CutPrefix(data[begin:], []byte(plainMarker))
-	if !ok {
+	if !ok || isMarker(rest) {
 		return -1, begin
 	}
 	for _, i := range [...]int{near, near - 1, near + 1, near - around, near + around} {
-		if i < 1 || i >= len(before) || isMarker(before[i].text) || !bytes.HasPrefix(rest, before[i].text) {
+		if i < 0 || i >= len(before) || before[i].length > len(rest) {
 			continue
 		}
-		end := begin + len(plainMarker) + len(before[i].text)
-		if end == len(data) || isMarker(data[end:]) {
-			return i, end
+		text, behind := rest[:before[i].length], rest[before[i].length:]
+		if (len(behind) == 0 || bytes.HasSuffix(text, []byte("\n")) && isMarker(behind)) && fingerprintOf(text, seed) == before[i] {
+			return i, len(data) - len(behind)
 		}
 	}
 	return -1, begin

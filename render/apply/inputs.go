@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"reflect"
+	"sync"
 	"time"
 
 	"weft/render"
@@ -15,8 +16,8 @@ import (
 type inputs struct {
 	decoder state.Decoder
 	st      *state.State
-	text    []byte    // of the state file
-	spare   []byte    // what text was before: its memory takes the next file
+	text    []byte    // of the state file that st is, within a pass
+	buffers sync.Pool // of *bytes.Buffer, for the next file if it comes soon
 	fresh   time.Time // when st.Written last changed
 	stale   bool      // the state is too old
 	newest  candidate
@@ -40,11 +41,11 @@ func (c *candidate) same(set *render.Set, vars render.Vars) bool {
 // ready reports whether there is enough to render.
 func (in *inputs) ready() bool { return in.st != nil && in.newest.set != nil }
 
-// read takes in what changed. What is refused leaves the last good one.
-func (l *Loop) read(change Change) {
-	if change&StateChanged != 0 {
-		l.readState()
-	}
+// read takes in the state file, and what else changed. What is refused leaves the
+// last good one. What it returns ends the reading, when the text of the state is of
+// no more use: megabytes for which there are few passes.
+func (l *Loop) read(change Change) (end func()) {
+	end = l.readState()
 	l.readPin()
 	if change&TemplatesChanged != 0 {
 		start := time.Now()
@@ -57,48 +58,65 @@ func (l *Loop) read(change Change) {
 			l.Status.Good(status.FromTemplates, start)
 		}
 	}
+	return end
 }
 
-func (l *Loop) readState() {
+func (l *Loop) readState() (end func()) {
 	start := time.Now()
-	data, err := readInto(l.spare, l.StateFile)
+	buffer, _ := l.buffers.Get().(*bytes.Buffer)
+	if buffer == nil {
+		buffer = new(bytes.Buffer)
+	}
+	end = func() {
+		l.text = nil
+		l.buffers.Put(buffer)
+	}
+	err := readInto(buffer, l.StateFile)
 	var st *state.State
 	if err == nil {
-		st, err = l.decoder.Decode(l.StateFile, data)
+		st, err = l.decoder.Decode(l.StateFile, buffer.Bytes())
 	}
 	if l.complain("state", "state file refused, the last good one stays in force", err) {
-		return
+		return end
 	}
 	if l.st == nil || !st.Written.Equal(l.st.Written) || st.Written.IsZero() {
 		l.fresh = time.Now()
 	}
-	l.st, l.text, l.spare = st, data, l.text
+	l.st, l.text = st, buffer.Bytes()
 	l.Status.Took(status.Read, time.Since(start))
 	if !st.Written.IsZero() {
 		l.Status.Good(status.FromState, l.fresh)
 	}
 	l.Status.Wanted(st)
+	return end
 }
 
-// readInto is os.ReadFile into memory that is there already, if it is enough: a
-// large file is read again and again.
-func readInto(memory []byte, path string) ([]byte, error) {
+// stateText is the text of the state that the pass is about.
+func (l *Loop) stateText() []byte {
+	if l.text == nil { // the file is gone, or another one now, which was refused
+		l.text, _ = state.Encode(l.st) // it was decoded
+	}
+	return l.text
+}
+
+// readInto is os.ReadFile into memory that is there already.
+func readInto(buffer *bytes.Buffer, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return err
 	}
+	buffer.Reset()
 	// What a read takes at least, to see the end of the file, and some to grow.
-	if need := int(info.Size()) + bytes.MinRead; cap(memory) < need {
-		memory = make([]byte, 0, need+need/8)
+	if need := int(info.Size()) + bytes.MinRead; buffer.Cap() < need {
+		*buffer = *bytes.NewBuffer(make([]byte, 0, need+need/8))
 	}
-	buffer := bytes.NewBuffer(memory[:0])
 	_, err = buffer.ReadFrom(f)
-	return buffer.Bytes(), err
+	return err
 }
 
 // letGo reports whether the state is too old to vouch for. The heartbeat is

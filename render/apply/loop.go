@@ -146,7 +146,7 @@ func (l *Loop) close() {
 // pass brings the kernel to what the inputs ask for now.
 func (l *Loop) pass(ctx context.Context, change Change) {
 	wasStale := l.stale
-	l.read(change)
+	defer l.read(change)()
 	if l.Pinned != nil && !l.pinKnown {
 		l.failed()
 		l.schedule()
@@ -220,7 +220,7 @@ func (l *Loop) try(ctx context.Context, c candidate, force bool) error {
 		err = l.load(ctx, c, desired, force)
 	}
 	if ctx.Err() == nil {
-		l.keep(desired, l.text, err)
+		l.keep(desired, l.stateText(), err)
 	}
 	return err
 }

@@ -1,7 +1,6 @@
 package history
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,21 +24,27 @@ const lookahead = 64
 // in parts, and only whole parts are found again: where most of them are the same
 // strings, not only equal ones, it costs little more than a look at each.
 func difference(old, new []string) patch {
+	return differ(old, new, func(part string) int { return len(part) }, func(j int) string { return new[j] })
+}
+
+// differ is difference for parts that stand for texts of a length.
+func differ[P comparable](old, new []P, length func(P) int, text func(j int) string) patch {
 	var p patch
 	at, i := 0, 0 // the offset of old[i]
 	budget := 8 * (len(old) + len(new) + lookahead*lookahead)
 	for j := 0; j < len(new); {
 		skip, insert := resync(old[i:], new[j:], &budget)
-		for _, part := range new[j : j+insert] {
-			p.insert(part)
+		for range insert {
+			p.insert(text(j))
+			j++
 		}
-		for _, part := range old[i : i+skip] {
-			at += len(part)
+		for range skip {
+			at += length(old[i])
+			i++
 		}
-		i, j = i+skip, j+insert
 		for i < len(old) && j < len(new) && old[i] == new[j] {
-			p.copy(at, len(old[i]))
-			at += len(old[i])
+			p.copy(at, length(old[i]))
+			at += length(old[i])
 			i, j = i+1, j+1
 		}
 	}
@@ -49,7 +54,7 @@ func difference(old, new []string) patch {
 // resync finds the nearest place where both are the same: how many parts of old
 // are gone until then, and how many of new are inserted. When it has looked for
 // too long, everything that is left is new.
-func resync(old, new []string, budget *int) (skip, insert int) {
+func resync[P comparable](old, new []P, budget *int) (skip, insert int) {
 	for n := range min(len(old)+len(new), 2*lookahead) {
 		for k := max(0, n-lookahead); k <= min(n, lookahead); k++ {
 			if *budget--; n-k < len(old) && k < len(new) && old[n-k] == new[k] {
@@ -108,40 +113,3 @@ func (p patch) apply(old string) (string, error) {
 // maxText bounds what pieces may add up to: a file that is none of ours must not
 // fill the memory.
 const maxText = 256 << 20
-
-// documents cuts a state file into parts: the documents of a YAML stream. Those that
-// stand as they did in the one before, in the same place or one beside it, are its
-// strings.
-func documents(state []byte, before []string) []string {
-	parts := make([]string, 0, len(before))
-	for next := 0; len(state) > 0; next++ {
-		if i := again(state, before, next); i >= 0 {
-			parts = append(parts, before[i])
-			state, next = state[len(before[i]):], i
-			continue
-		}
-		n := bytes.Index(state, []byte("\n"+marker)) + 1
-		if n == 0 {
-			n = len(state)
-		}
-		parts = append(parts, string(state[:n]))
-		state = state[n:]
-	}
-	return parts
-}
-
-const marker = "---\n"
-
-// again finds the part with which the text begins, and after which the next one
-// follows; -1 if it is not near its place.
-func again(text []byte, before []string, near int) int {
-	for _, i := range [...]int{near, near - 1, near + 1} {
-		if i < 0 || i >= len(before) || len(before[i]) > len(text) || string(text[:len(before[i])]) != before[i] {
-			continue
-		}
-		if rest := text[len(before[i]):]; len(rest) == 0 || strings.HasSuffix(before[i], "\n") && bytes.HasPrefix(rest, []byte(marker)) {
-			return i
-		}
-	}
-	return -1
-}

@@ -2,6 +2,7 @@ package history
 
 import (
 	"fmt"
+	"hash/maphash"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,13 +18,15 @@ type memory struct {
 	stamp time.Time
 	// last is the newest entry with its parts; nil if this Log did not add it.
 	last *kept
+	seed maphash.Seed // of the fingerprints in it
 }
 
 // kept is an entry that was added.
 type kept struct {
-	head  head
-	text  []string
-	state []string
+	head head
+	text []string
+	// state are the fingerprints of the documents of its state.
+	state []fingerprint
 }
 
 // remembered is what the folder holds.
@@ -61,8 +64,8 @@ func (l *Log) repeats(newest file, e Entry) bool {
 // keep writes an entry, made of the one before where that is worth it, and returns
 // what the folder holds then.
 func (l *Log) keep(files []file, e Entry) ([]file, error) {
-	next := &kept{text: e.parts(), state: documents(e.State, l.parts())}
-	if data, h, ok := l.after(files, e, next); ok {
+	next, docs := l.cut(e)
+	if data, h, ok := l.after(files, e, next, docs); ok {
 		left, fits, err := l.makeRoom(files, data.size(), e.Result == Proven, true)
 		if err != nil {
 			return nil, err
@@ -88,12 +91,16 @@ func (l *Log) keep(files []file, e Entry) ([]file, error) {
 	return l.put(left, next, data)
 }
 
-// parts are those of the newest entry's state, if they are known.
-func (l *Log) parts() []string {
-	if l.memory.last == nil {
-		return nil
+// cut takes an entry apart.
+func (l *Log) cut(e Entry) (*kept, documents) {
+	var before []fingerprint
+	if l.memory.last != nil {
+		before = l.memory.last.state
+	} else {
+		l.memory.seed = maphash.MakeSeed()
 	}
-	return l.memory.last.state
+	docs := cutDocuments(e.State, before, l.memory.seed)
+	return &kept{text: e.parts(), state: docs.prints}, docs
 }
 
 func (l *Log) put(files []file, e *kept, data contents) ([]file, error) {
@@ -109,7 +116,7 @@ const groupPart = 2
 
 // after is the entry's file as one that is made of the newest; false where that
 // one is not known, or the group long enough, or little is the same.
-func (l *Log) after(files []file, e Entry, next *kept) (contents, head, bool) {
+func (l *Log) after(files []file, e Entry, next *kept, docs documents) (contents, head, bool) {
 	last := l.memory.last
 	if last == nil || len(files) == 0 || files[len(files)-1].id != last.head.ID {
 		return contents{}, head{}, false
@@ -118,8 +125,9 @@ func (l *Log) after(files []file, e Entry, next *kept) (contents, head, bool) {
 	if len(list[len(list)-1])+1 > l.limits.Entries/groupPart {
 		return contents{}, head{}, false
 	}
-	text, state := difference(last.text, next.text), difference(last.state, next.state)
-	if 4*(len(text.literals)+len(state.literals)) > size(next.text)+size(next.state) {
+	text := difference(last.text, next.text)
+	state := differ(last.state, next.state, fingerprint.size, func(j int) string { return string(docs.texts[j]) })
+	if 4*(len(text.literals)+len(state.literals)) > size(next.text)+len(e.State) {
 		return contents{}, head{}, false
 	}
 	data, h, err := encodeAfter(last, e, text, state)
