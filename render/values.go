@@ -21,7 +21,10 @@ func eachValue[T comparable](l *loom, id int, list []T, outside []any) (bool, er
 	before := finder[T]{listMemory: m.before(key)}
 	before.items, _ = before.listMemory.items.([]T)
 	binding := append([]any{0}, outside...)
-	now := listMemory{key: key, items: slices.Clone(list), kept: make([]kept, 0, len(list))}
+	now := listMemory{key: key, items: before.items, kept: before.kept[:0]} // each entry in its own place
+	if !slices.Equal(before.items, list) {
+		now.items, now.kept = slices.Clone(list), make([]kept, 0, len(list))
+	}
 	for i, item := range list {
 		k, found := before.find(item)
 		if !found || s.indexed && k.index != i || !l.isRight(&k) {
