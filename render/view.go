@@ -149,7 +149,7 @@ func (v *view) read(st *state.State) error {
 		for len(before) > 0 && before[0].origin.Compare(p) < 0 {
 			before = before[1:]
 		}
-		if len(before) > 0 && says(before[0].origin, p) {
+		if len(before) > 0 && before[0].origin.AsksTheSame(p) {
 			next = append(next, before[0].renewed(p))
 			before = before[1:]
 			continue
@@ -179,14 +179,4 @@ func (r record) renewed(p *state.ServicePort) record {
 		}
 	}
 	return r
-}
-
-// says reports whether two records look the same to a template. What only
-// explains a share is no part of it.
-func says(p, q *state.ServicePort) bool {
-	return p.Namespace == q.Namespace && p.Name == q.Name && p.Port == q.Port && p.Protocol == q.Protocol &&
-		p.NodePort == q.NodePort && p.Affinity == q.Affinity && p.Steered() == q.Steered() &&
-		slices.EqualFunc(p.Endpoints, q.Endpoints, func(a, b state.Endpoint) bool {
-			return a.Address == b.Address && a.Port == b.Port && a.Node == b.Node && a.Share == b.Share
-		})
 }

@@ -2,6 +2,7 @@ package state
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -161,6 +162,15 @@ func (p *ServicePort) Compare(q *ServicePort) int {
 		}
 	}
 	return 0
+}
+
+// AsksTheSame reports whether two records ask for the same rules. What only
+// explains a share is no part of it.
+func (p *ServicePort) AsksTheSame(q *ServicePort) bool {
+	return p.Compare(q) == 0 && p.Affinity == q.Affinity && p.Steered() == q.Steered() &&
+		slices.EqualFunc(p.Endpoints, q.Endpoints, func(a, b Endpoint) bool {
+			return a.Address == b.Address && a.Port == b.Port && a.Node == b.Node && a.Share == b.Share
+		})
 }
 
 // AddrPort is the endpoint's address and port.

@@ -76,6 +76,18 @@ func (x *index) drop(sp *state.ServicePort, left func(mark)) {
 	delete(x.seen, sp)
 }
 
+// rename puts a record in the place of another.
+func (x *index) rename(old, new *state.ServicePort) {
+	met := x.seen[old]
+	for _, m := range met {
+		if i := slices.Index(x.users[m].list, old); i >= 0 {
+			x.users[m].list[i] = new
+		}
+	}
+	delete(x.seen, old)
+	x.seen[new] = met
+}
+
 // of names the ServicePorts that met something; many says that it does not name
 // them all.
 func (x *index) of(m mark) (list []*state.ServicePort, many bool) {

@@ -91,6 +91,18 @@ func (sc *scene) changed(i int) *state.State {
 	return &st
 }
 
+// explain makes a state of which every record is another, and asks for the same.
+func (sc *scene) explain() {
+	st := *sc.st
+	st.ServicePorts = slices.Clone(st.ServicePorts)
+	for i, sp := range st.ServicePorts {
+		other := *sp
+		other.Factors = []state.Factor{{Node: "node-1", Target: sc.random.Float64()}}
+		st.ServicePorts[i] = &other
+	}
+	sc.st = &st
+}
+
 func (sc *scene) chain(i int) string {
 	sp := sc.st.ServicePorts[i]
 	return fmt.Sprintf("flush chain ip weft svc-%[1]d\ntable ip weft {\n\tchain svc-%[1]d {\n%[2]s\t}\n}\n", i, sc.shape("ip", sp, sp.Endpoints))
@@ -122,6 +134,33 @@ func TestProverAgrees(t *testing.T) {
 				t.Errorf("%d of 150 changes were bad: the test proves little", bad)
 			}
 		})
+	}
+}
+
+// TestExplanationsAreNoQuestion: records that only explain their shares otherwise
+// are not asked about, and are found all the same when their rules change.
+func TestExplanationsAreNoQuestion(t *testing.T) {
+	sc := newScene(t, cascade, 12)
+	sc.follow()
+	if r := sc.p.Check(sc.st, verify.Want{}); !r.OK() || r.Proven != 12 {
+		t.Fatal(r)
+	}
+	for i := range 3 {
+		sc.explain()
+		if r := sc.p.Check(sc.st, verify.Want{}); !r.OK() || r.Proven != 0 {
+			t.Fatalf("%d were asked about again: %s", r.Proven, r)
+		}
+		sc.explain()
+		load(t, sc.ns, fmt.Sprintf("flush chain ip weft svc-%d\n", i))
+		sc.follow()
+		if r := sc.p.Check(sc.st, verify.Want{}); len(r.Differs) == 0 || r.Differs[0].ServicePort != sc.st.ServicePorts[i].ID() {
+			t.Fatalf("ServicePort %d has no rules, and the prover says %s", i, r)
+		}
+		load(t, sc.ns, sc.chain(i))
+		sc.follow()
+		if r := sc.p.Check(sc.st, verify.Want{}); !r.OK() {
+			t.Fatal(r)
+		}
 	}
 }
 
@@ -180,6 +219,7 @@ func (sc *scene) change(i int) string {
 		{"good shares", func() string { sc.st = sc.changed(i); return sc.chain(i) }},
 		{"shares that are not loaded", func() string { sc.st = sc.changed(i); return "" }},
 		{"the same rules again", func() string { return sc.chain(i) }},
+		{"shares explained otherwise", func() string { sc.explain(); return "" }},
 		{"no rules", func() string { return fmt.Sprintf("flush chain ip weft svc-%d\n", i) }},
 		{"skipped", func() string {
 			st := *sc.st
