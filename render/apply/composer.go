@@ -30,6 +30,7 @@ func (c *Composer) Desire(ctx context.Context, st *state.State, vars render.Vars
 	d := &Desired{Result: result, State: st, Vars: vars, Table: vars.Table()}
 	if c.last != nil && c.last.Result == result && c.last.Table == d.Table {
 		d.Ruleset = c.last.Ruleset
+		c.last = d // an older state is nobody's any more
 		return d, nil
 	}
 	parsed, err := c.parser.Parse(d.parts())

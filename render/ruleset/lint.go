@@ -70,7 +70,9 @@ type linter struct {
 	findings []Finding
 	lines    []int // offsets of the beginnings of lines
 	scopes   map[scopeKey]*scope
-	buffer   []token  // of the rule in hand
+	buffer   []token     // of the rule in hand
+	facts    []ruleFacts // of the chain in hand
+	events   []event
 	looks    []string // sets that the chain in hand looks into
 }
 
@@ -81,7 +83,7 @@ type scope struct {
 	chains     map[string]*Chain
 	sets       map[string]placedSet
 	flowtables map[string]bool
-	rules      map[string][]ruleFacts
+	events     map[string][]event  // of each chain: what its rules do
 	looks      map[string][]string // of each chain: the sets that it looks into, if any
 	verdicts   map[*Set][]event    // of each element of a map; without an action where it has none
 }
@@ -215,7 +217,7 @@ func (l *linter) scope(t *Table) *scope {
 	if l.scopes[key] == nil {
 		l.scopes[key] = &scope{
 			chains: map[string]*Chain{}, sets: map[string]placedSet{}, flowtables: map[string]bool{},
-			rules: map[string][]ruleFacts{}, looks: map[string][]string{}, verdicts: map[*Set][]event{},
+			events: map[string][]event{}, looks: map[string][]string{}, verdicts: map[*Set][]event{},
 		}
 	}
 	return l.scopes[key]
@@ -280,7 +282,7 @@ func (l *linter) chain(s *scope, family string, c *Chain, at int) {
 
 // rules judges the rules of a chain and keeps what they do.
 func (l *linter) rules(s *scope, c *Chain, at int) {
-	facts := make([]ruleFacts, 0, len(c.Rules))
+	l.facts, l.events = l.facts[:0], l.events[:0]
 	for i := range c.Rules {
 		r := &c.Rules[i]
 		first := (&lexer{text: r.Text}).next()
@@ -288,13 +290,13 @@ func (l *linter) rules(s *scope, c *Chain, at int) {
 			l.other(at+r.at, r.Text)
 			continue
 		}
-		read := reader{l: l, scope: s, tokens: l.tokens(c.text[:r.end], r.at, at)}
+		read := reader{l: l, scope: s, tokens: l.tokens(c.text[:r.end], r.at, at), events: l.events}
 		read.rule()
-		facts = append(facts, read.facts)
+		l.facts, l.events = append(l.facts, read.facts), read.events
 	}
-	s.rules[c.Name] = append(s.rules[c.Name], facts...)
-	l.cascade(facts)
-	l.hashes(facts)
+	s.events[c.Name] = append(s.events[c.Name], l.events...)
+	l.cascade(l.facts)
+	l.hashes(l.facts)
 }
 
 // tokens reads a text again from an offset on. Their positions are offsets of the

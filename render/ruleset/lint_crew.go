@@ -28,7 +28,7 @@ func (l *linter) chains(s *scope, family string, list []placedChain) {
 	var group errgroup.Group
 	for i := range parts {
 		own := *s // of which a judge of chains changes no more than these two
-		own.rules, own.looks = map[string][]ruleFacts{}, map[string][]string{}
+		own.events, own.looks = map[string][]event{}, map[string][]string{}
 		parts[i], scopes[i] = &linter{text: l.text, opts: l.opts}, &own
 		from, to := i*len(list)/workers, (i+1)*len(list)/workers
 		group.Go(func() error {
@@ -51,8 +51,8 @@ func (l *linter) each(s *scope, family string, list []placedChain) {
 
 // take takes in what another scope of the same table knows of chains.
 func (s *scope) take(other *scope) {
-	for name, facts := range other.rules {
-		s.rules[name] = append(s.rules[name], facts...)
+	for name, events := range other.events {
+		s.events[name] = append(s.events[name], events...)
 	}
 	for name, looks := range other.looks {
 		s.looks[name] = append(s.looks[name], looks...)

@@ -75,8 +75,8 @@ func (r *reader) compare(d draw, operator string) {
 	}
 	c := comparison{draw: d, operator: operator, slots: n, at: t.at}
 	r.l.compare(c)
-	if r.facts.compared == nil {
-		r.facts.compared = &c
+	if !r.facts.compares {
+		r.facts.compared, r.facts.compares = c, true
 	}
 }
 

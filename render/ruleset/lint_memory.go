@@ -30,10 +30,19 @@ func (l *Linter) Lint(rs *Ruleset, opts Options) []Finding {
 	if len(findings) == 0 && onceEach(rs.Tables) {
 		l.linter, l.last, l.reach = linter, rs, map[scopeKey]reach{}
 		for _, t := range rs.Tables {
-			l.reach[scopeKey{t.Family, t.Name}] = reachOf(linter.scope(t), t)
+			scope := linter.scope(t)
+			scope.shorten()
+			l.reach[scopeKey{t.Family, t.Name}] = reachOf(scope, t)
 		}
 	}
 	return findings
+}
+
+// shorten forgets that rules behind one another do the same, as thousands do.
+func (s *scope) shorten() {
+	for name, events := range s.events {
+		s.events[name] = slices.Clone(slices.CompactFunc(events, alike))
+	}
 }
 
 func onceEach(tables []*Table) bool {
@@ -128,7 +137,7 @@ func (j *judgement) names(p pairs[Chain]) {
 }
 
 func (j *judgement) forget(c *Chain) {
-	delete(j.scope.rules, c.Name)
+	delete(j.scope.events, c.Name)
 	delete(j.scope.looks, c.Name)
 }
 
@@ -216,12 +225,10 @@ func (j *judgement) missed(gone []*Chain) bool {
 		return false
 	}
 	names := byName(gone, func(c *Chain) string { return c.Name })
-	for _, rules := range j.scope.rules {
-		for i := range rules {
-			for _, e := range rules[i].events {
-				if e.action == jumps && names[e.target] != nil {
-					return true
-				}
+	for _, events := range j.scope.events {
+		for _, e := range events {
+			if e.action == jumps && names[e.target] != nil {
+				return true
 			}
 		}
 	}
@@ -273,22 +280,19 @@ func (r reach) again(s *scope, c *Chain) bool {
 // follow goes on from a chain in all manners in which packets come to it.
 func (r reach) follow(s *scope, name string) bool {
 	how := r[name]
-	rules := s.rules[name]
-	for i := range rules {
-		for _, e := range rules[i].events {
-			switch {
-			case e.action == translates && how&unmatched != 0 && !e.matched,
-				e.action == drops && how&fromNat != 0:
-				return false
-			case e.action == jumps:
-				there := how
-				if e.matched {
-					there &^= unmatched
-				}
-				if r[e.target]|there != r[e.target] {
-					if r[e.target] |= there; !r.follow(s, e.target) {
-						return false
-					}
+	for _, e := range s.events[name] {
+		switch {
+		case e.action == translates && how&unmatched != 0 && !e.matched,
+			e.action == drops && how&fromNat != 0:
+			return false
+		case e.action == jumps:
+			there := how
+			if e.matched {
+				there &^= unmatched
+			}
+			if r[e.target]|there != r[e.target] {
+				if r[e.target] |= there; !r.follow(s, e.target) {
+					return false
 				}
 			}
 		}

@@ -12,17 +12,22 @@ const (
 
 // event is one action of a rule.
 type event struct {
-	action  action
 	target  string // of jumps
 	word    string // the statement
 	at      int
+	action  action
 	matched bool // the rule looked at the destination address before it
 }
 
-// ruleFacts is what lint keeps of a rule.
+// alike reports whether two events do the same to a packet.
+func alike(a, b event) bool {
+	return a.action == b.action && a.target == b.target && a.matched == b.matched
+}
+
+// ruleFacts is what lint knows of a rule while it judges its chain.
 type ruleFacts struct {
-	events   []event
-	compared *comparison
+	compared comparison
+	compares bool
 	ends     bool // it translates the packet or leaves the chain for good
 }
 
@@ -58,10 +63,8 @@ func (w *walker) chain(name string, matched bool) {
 		return
 	}
 	w.seen[v] = true
-	for _, r := range w.scope.rules[name] {
-		for _, e := range r.events {
-			w.event(e, matched || e.matched)
-		}
+	for _, e := range w.scope.events[name] {
+		w.event(e, matched || e.matched)
 	}
 }
 

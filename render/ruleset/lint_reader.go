@@ -30,6 +30,7 @@ type reader struct {
 	matched bool
 	l4      bool // the rule named the transport protocol
 	facts   ruleFacts
+	events  []event // of the chain, up to here
 }
 
 func (r *reader) done() bool { return r.i >= len(r.tokens) }
@@ -110,7 +111,7 @@ func (r *reader) statement() {
 
 func (r *reader) event(e event) {
 	e.matched = r.matched
-	r.facts.events = append(r.facts.events, e)
+	r.events = append(r.events, e)
 }
 
 // comment reads the comment that ends a rule.

@@ -27,8 +27,8 @@ func (l *linter) elements(s *scope, set placedSet, known func(i int) (event, boo
 		}
 		if !old {
 			r := reader{l: l, scope: s, tokens: l.tokens(e.tile[:e.end], e.at, at)}
-			if r.listElement(keys, data, nil); len(r.facts.events) > 0 {
-				events[i] = r.facts.events[0]
+			if r.listElement(keys, data, nil); len(r.events) > 0 {
+				events[i] = r.events[0]
 			}
 		}
 		i++

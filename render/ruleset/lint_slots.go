@@ -96,12 +96,9 @@ func (l *linter) compare(c comparison) {
 // otherwise are left alone.
 func (l *linter) cascade(rules []ruleFacts) {
 	var chain []comparison
-	for _, r := range rules {
-		c := r.compared
-		if c != nil && c.hash != "" {
-			c = nil // see hashes
-		}
-		if c == nil || !r.ends || c.operator != "<" && c.operator != "lt" || c.slots >= c.modulus || c.offset > 0 {
+	for i := range rules {
+		r, c := &rules[i], &rules[i].compared
+		if !r.compares || c.hash != "" || !r.ends || c.operator != "<" && c.operator != "lt" || c.slots >= c.modulus || c.offset > 0 {
 			l.cascadeSteps(chain)
 			chain = nil
 			continue
@@ -119,9 +116,9 @@ func (l *linter) cascade(rules []ruleFacts) {
 func (l *linter) hashes(rules []ruleFacts) {
 	var before *comparison
 	n := 0
-	for _, r := range rules {
-		c := r.compared
-		if c == nil || c.hash == "" || !r.ends || c.operator != "<" && c.operator != "lt" {
+	for i := range rules {
+		r, c := &rules[i], &rules[i].compared
+		if !r.compares || c.hash == "" || !r.ends || c.operator != "<" && c.operator != "lt" {
 			before, n = nil, 0
 			continue
 		}

@@ -51,6 +51,9 @@ func (s *service) publish(c Config, must bool) {
 	p := *s.gathered
 	p.Policy, p.Held, p.Factors = s.policy, held, factors
 	p.Endpoints = s.endpointsWithShares()
+	if s.published != nil && slices.Equal(p.Endpoints, s.published.Endpoints) {
+		p.Endpoints = s.published.Endpoints // which whoever keeps an older state has already
+	}
 	s.published = &p
 }
 
