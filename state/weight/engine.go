@@ -3,6 +3,8 @@ package weight
 import (
 	"hash/fnv"
 	"math/rand/v2"
+	"reflect"
+	"slices"
 	"time"
 
 	"weft/state"
@@ -14,12 +16,14 @@ type Engine struct {
 	config   Config
 	nodes    map[string]*node
 	services map[key]*service
+	order    []*service // as the ServicePorts of the last step
 	random   *rand.Rand
 	begun    time.Time // the first step
 	last     time.Time // step of the slow loop
 	next     time.Time
 	doubt    bool // most nodes do not answer, which is not believed
 	turned   bool // a node went out or came back in this step
+	other    bool // there are other nodes or rules than in the step before
 }
 
 // key names a ServicePort.
@@ -41,7 +45,11 @@ func New(c Config, name string) *Engine {
 
 // SetConfig is for a configuration that was read again. Shares go from where they
 // are to where it sends them, as fast as a step may go.
-func (e *Engine) SetConfig(c Config) { e.config = c.sound() }
+func (e *Engine) SetConfig(c Config) {
+	if c = c.sound(); !reflect.DeepEqual(c, e.config) {
+		e.config, e.other = c, true
+	}
+}
 
 // Inputs are what a step goes by.
 type Inputs struct {
@@ -65,12 +73,8 @@ func (e *Engine) Step(now time.Time, in Inputs) (*state.State, time.Duration) {
 		e.begin(in.Before, now)
 	}
 	slow := e.isDue(now)
-	next.ServicePorts = make([]*state.ServicePort, len(in.State.ServicePorts))
-	for i, p := range in.State.ServicePorts {
-		if next.ServicePorts[i] = p; p.Steered() {
-			next.ServicePorts[i] = e.step(p, in.Connections, now, slow)
-		}
-	}
+	next.ServicePorts = e.stepAll(in, now, slow)
+	e.other = false
 	if slow {
 		e.last = now
 		e.forget(now)
@@ -80,6 +84,23 @@ func (e *Engine) Step(now time.Time, in Inputs) (*state.State, time.Duration) {
 		wait = min(wait, guardTick)
 	}
 	return &next, wait
+}
+
+// stepAll is a step of each ServicePort. The one that is where it was is not looked
+// up by its name.
+func (e *Engine) stepAll(in Inputs, now time.Time, slow bool) []*state.ServicePort {
+	list := slices.Clone(in.State.ServicePorts)
+	e.order = append(e.order[:min(len(e.order), len(list))], make([]*service, max(0, len(list)-len(e.order)))...)
+	for i, p := range list {
+		if !p.Steered() {
+			continue
+		}
+		if s := e.order[i]; s == nil || s.gathered != p {
+			e.order[i] = e.service(p)
+		}
+		list[i] = e.step(e.order[i], p, in.Connections, now, slow)
+	}
+	return list
 }
 
 // begin puts the first run of the slow loop anywhere in its tick.
@@ -121,6 +142,7 @@ func (e *Engine) forget(now time.Time) {
 	for name, n := range e.nodes {
 		if now.Sub(n.seen) > memory {
 			delete(e.nodes, name)
+			e.other = true
 		}
 	}
 	for k, s := range e.services {
@@ -132,8 +154,7 @@ func (e *Engine) forget(now time.Time) {
 }
 
 // step is one ServicePort with its shares.
-func (e *Engine) step(p *state.ServicePort, c *Connections, now time.Time, slow bool) *state.ServicePort {
-	s := e.service(p)
+func (e *Engine) step(s *service, p *state.ServicePort, c *Connections, now time.Time, slow bool) *state.ServicePort {
 	policy := e.policyOf(p)
 	news := s.gathered != p || s.policy != policy
 	s.policy, s.seen = policy, now
@@ -141,7 +162,7 @@ func (e *Engine) step(p *state.ServicePort, c *Connections, now time.Time, slow 
 		s.gather(p, now)
 	}
 	moved := false
-	if (news || slow || e.turned) && s.rebase(e, now) {
+	if (news || e.turned || e.other || slow && s.young) && s.rebase(e, now) {
 		s.rebound(e.config)
 		moved = true
 	}

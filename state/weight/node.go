@@ -106,7 +106,10 @@ func (e *Engine) observe(nodes []state.Node, now time.Time) {
 	out, asked := 0, 0
 	for i := range nodes {
 		n := &nodes[i]
-		e.node(n.Name, now).observe(n, now)
+		known := e.node(n.Name, now)
+		cores := known.cores
+		known.observe(n, now)
+		e.other = e.other || known.cores != cores
 		if !n.Unreachable.IsZero() {
 			out++
 		}
@@ -127,7 +130,7 @@ func (e *Engine) node(name string, now time.Time) *node {
 	n := e.nodes[name]
 	if n == nil {
 		n = &node{}
-		e.nodes[name] = n
+		e.nodes[name], e.other = n, true
 	}
 	n.seen = now
 	return n

@@ -22,6 +22,7 @@ type service struct {
 	live      []*member  // those with a base share
 	gone      map[group]*member
 	guard     guard
+	young     bool    // some endpoint's weight still grows, or may begin to
 	spill     float64 // 0 to 1, of the policy local; see stepSpill
 	held      held
 }
@@ -138,7 +139,7 @@ func (s *service) rebase(e *Engine, now time.Time) (changed bool) {
 			m.back()
 		}
 	}
-	s.held.slowStart, s.held.alone = false, false
+	s.held.slowStart, s.held.alone, s.young = false, false, false
 	changed = s.weigh(0, e, now)
 	changed = s.weigh(1, e, now) || changed
 	base := make(map[*member]float64, len(s.members))
@@ -223,7 +224,9 @@ func (s *service) weight(i int, c *Config, now time.Time, answering bool) float6
 	if s.policy == state.PolicyEqual && w > 0 {
 		w = 1
 	}
-	if age := s.age(i, now); age < c.SlowStart && s.hasElder(c, now) {
+	age := s.age(i, now)
+	s.young = s.young || age < c.SlowStart
+	if age < c.SlowStart && s.hasElder(c, now) {
 		s.held.slowStart = true
 		w *= max(leastRamp, float64(age)/float64(c.SlowStart))
 	}
