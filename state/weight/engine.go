@@ -18,6 +18,7 @@ type Engine struct {
 	services map[key]*service
 	order    []*service // as the ServicePorts of the last step
 	random   *rand.Rand
+	scratch  scratch
 	begun    time.Time // the first step
 	last     time.Time // step of the slow loop
 	next     time.Time
@@ -98,6 +99,7 @@ func (e *Engine) stepAll(in Inputs, now time.Time, slow bool) []*state.ServicePo
 		if s := e.order[i]; s == nil || s.gathered != p {
 			e.order[i] = e.service(p)
 		}
+		e.scratch.clear()
 		list[i] = e.step(e.order[i], p, in.Connections, now, slow)
 	}
 	return list
@@ -187,7 +189,7 @@ func (e *Engine) service(p *state.ServicePort) *service {
 	k := key{p.Namespace, p.Name, p.Port, p.Protocol}
 	s := e.services[k]
 	if s == nil {
-		s = &service{gone: map[group]*member{}}
+		s = &service{scratch: &e.scratch, gone: map[group]*member{}}
 		e.services[k] = s
 	}
 	return s

@@ -177,7 +177,7 @@ func grown(now, before uint64) float64 {
 func (s *service) durations(exact bool, s0 float64, now time.Time) []float64 {
 	area, closed, over := 0.0, 0.0, 0.0
 	latency := s.latencies(now)
-	fill(latency)
+	fill(s.scratch, latency)
 	for i, m := range s.live {
 		area += m.conns.area
 		closed += m.conns.closed
@@ -191,7 +191,7 @@ func (s *service) durations(exact bool, s0 float64, now time.Time) []float64 {
 		n0 = max(polledPrior, polledArea/max(area/closed, leastDuration))
 	}
 	normal := max(0, over) / closed
-	durations := make([]float64, len(s.live))
+	durations := s.scratch.floats(len(s.live))
 	for i, m := range s.live {
 		durations[i] = max(0, (m.conns.area-latency[i]*m.conns.closed+n0*normal)/(m.conns.closed+n0)) + s0
 	}
@@ -199,8 +199,8 @@ func (s *service) durations(exact bool, s0 float64, now time.Time) []float64 {
 }
 
 // fill gives the unknown the median of the known, or 0.
-func fill(v []float64) {
-	var known []float64
+func fill(r *scratch, v []float64) {
+	known := r.floats(len(v))[:0]
 	for _, x := range v {
 		if isKnown(x) {
 			known = append(known, x)
@@ -208,7 +208,7 @@ func fill(v []float64) {
 	}
 	stand := 0.0
 	if len(known) > 0 {
-		stand = median(known)
+		stand = r.median(known)
 	}
 	for i, x := range v {
 		if !isKnown(x) {

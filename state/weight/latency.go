@@ -12,16 +12,16 @@ func isKnown(v float64) bool { return !math.IsNaN(v) }
 //
 // Without s0 a node at 0.1 ms would get ten times what one at 1 ms gets, for a
 // difference that nobody notices in a request of 5 ms.
-func latencyFactors(latency []float64, s0, beta float64) []float64 {
+func latencyFactors(r *scratch, latency []float64, s0, beta float64) []float64 {
 	nearest := least(latency)
-	return factorsOf(latency, func(l float64) float64 { return math.Pow((s0+nearest)/(s0+l), beta) })
+	return factorsOf(r, latency, func(l float64) float64 { return math.Pow((s0+nearest)/(s0+l), beta) })
 }
 
 // localFactors are 1 for the nodes that are about as near as the nearest, and far
 // for all others.
-func localFactors(latency []float64, far float64) []float64 {
+func localFactors(r *scratch, latency []float64, far float64) []float64 {
 	nearest := least(latency)
-	return factorsOf(latency, func(l float64) float64 {
+	return factorsOf(r, latency, func(l float64) float64 {
 		if l <= nearest+nearby {
 			return 1
 		}
@@ -31,9 +31,8 @@ func localFactors(latency []float64, far float64) []float64 {
 
 // factorsOf gives a node that is not known the median of the others. Where fewer
 // than half are known nobody is judged.
-func factorsOf(latency []float64, factor func(float64) float64) []float64 {
-	factors := make([]float64, len(latency))
-	var known []float64
+func factorsOf(r *scratch, latency []float64, factor func(float64) float64) []float64 {
+	factors, known := r.floats(len(latency)), r.floats(len(latency))[:0]
 	for i, l := range latency {
 		if isKnown(l) {
 			factors[i] = factor(l)
@@ -43,7 +42,7 @@ func factorsOf(latency []float64, factor func(float64) float64) []float64 {
 	stand := 1.0
 	judged := len(known) > 0 && 2*len(known) >= len(latency)
 	if judged {
-		stand = median(known)
+		stand = r.median(known)
 	}
 	for i, l := range latency {
 		if !judged || !isKnown(l) {

@@ -2,7 +2,6 @@ package weight
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"weft/state"
@@ -26,12 +25,12 @@ func (s *service) bound(p []float64, c Config) {
 		floor = min(floor, far)
 	}
 	base := s.bases()
-	low, high := slices.Clone(base), base
+	low, high := s.scratch.clone(base), base
 	for i, m := range s.live {
 		low[i] *= floor * m.conns.fallen()
 		high[i] *= c.Ceiling
 	}
-	bound(p, low, high)
+	bound(s.scratch, p, low, high)
 }
 
 // move is a step of the slow loop: a new target, and some of the way there. It
@@ -115,7 +114,7 @@ func (s *service) hold(measured []float64) {
 // latencies are those of the live members in seconds, unknown where they may not
 // be judged by.
 func (s *service) latencies(now time.Time) []float64 {
-	l := make([]float64, len(s.live))
+	l := s.scratch.floats(len(s.live))
 	for i, m := range s.live {
 		if l[i] = unknown; m.node != nil {
 			l[i] = m.node.latency.value(now)
@@ -129,7 +128,7 @@ func (s *service) latencies(now time.Time) []float64 {
 // agents' own decisions show first, and a quick answer to it makes them swing.
 func (s *service) latencyFactors(latency []float64, c Config) []float64 {
 	if s.policy == state.PolicyLocal {
-		return localFactors(latency, s.far())
+		return localFactors(s.scratch, latency, s.far())
 	}
 	s0, beta := c.RequestTime.Seconds(), 1.0
 	for _, m := range s.live {
@@ -138,7 +137,7 @@ func (s *service) latencyFactors(latency []float64, c Config) []float64 {
 			break
 		}
 	}
-	return latencyFactors(latency, s0, beta)
+	return latencyFactors(s.scratch, latency, s0, beta)
 }
 
 // apply makes the shares that are in use of the slow ones and the cuts, and

@@ -43,13 +43,13 @@ func (h *held) reasons() []state.Hold {
 // that is new is work for all who come after.
 func (s *service) publish(c Config, must bool) {
 	s.retarget(c)
-	factors, held := s.factors(), s.held.reasons()
+	held := s.held.reasons()
 	if !must && s.published != nil && slices.Equal(held, s.published.Held) &&
-		slices.EqualFunc(factors, s.published.Factors, looksSame) {
+		slices.EqualFunc(s.factors(&s.scratch.figures), s.published.Factors, looksSame) {
 		return
 	}
 	p := *s.gathered
-	p.Policy, p.Held, p.Factors = s.policy, held, factors
+	p.Policy, p.Held, p.Factors = s.policy, held, s.factors(&figures{})
 	p.Endpoints = s.endpointsWithShares()
 	if s.published != nil && slices.Equal(p.Endpoints, s.published.Endpoints) {
 		p.Endpoints = s.published.Endpoints // which whoever keeps an older state has already
@@ -77,24 +77,47 @@ func (m *member) latencyFactor() float64 {
 	return 1
 }
 
-func (s *service) factors() []state.Factor {
-	factors := make([]state.Factor, len(s.members))
+// figures is room for factors, and for their numbers, of which some are none.
+type figures struct {
+	factors []state.Factor
+	numbers []float64
+}
+
+// make clears room for n factors.
+func (f *figures) make(n int) []state.Factor {
+	if cap(f.factors) < n {
+		f.factors, f.numbers = make([]state.Factor, 0, n), make([]float64, 0, 4*n)
+	}
+	f.factors, f.numbers = f.factors[:n], f.numbers[:0]
+	clear(f.factors)
+	return f.factors
+}
+
+// number is never 0, which would be no factor.
+func (f *figures) number(v float64) *float64 {
+	f.numbers = append(f.numbers, max(digits(v), 1e-4)) // there is room for all
+	return &f.numbers[len(f.numbers)-1]
+}
+
+// factors are good as long as the room is.
+func (s *service) factors(room *figures) []state.Factor {
+	factors := room.make(len(s.members))
 	for i, m := range s.members {
 		factors[i] = state.Factor{Node: m.group.node, Address: m.address}
 	}
 	shares := s.shares(factorOf)
 	for i, m := range s.live {
 		f := &factors[slices.Index(s.members, m)]
-		f.Base = figure(m.base)
+		f.Base = room.number(m.base)
 		f.Target, f.Share = digits(m.target), digits(shares[i])
 		if usesLatency(s.policy) && m.latency > 0 {
-			f.Latency = figure(m.latency)
+			f.Latency = room.number(m.latency)
 		}
 		if usesLoad(s.policy) {
-			f.Trim = figure(math.Exp(m.trim))
+			f.Trim = room.number(math.Exp(m.trim))
 		}
 		if s.guard.ticks > 0 || m.conns.factor() < 1 {
-			f.Guard = figure(m.conns.factor())
+			f.Guard = room.number(m.conns.factor())
 		}
 	}
 	return factors
@@ -102,9 +125,6 @@ func (s *service) factors() []state.Factor {
 
 // digits rounds to what a reader can use.
 func digits(v float64) float64 { return math.Round(v*1e4) / 1e4 }
-
-// figure is never 0, which would be no factor.
-func figure(v float64) *float64 { return new(max(digits(v), 1e-4)) }
 
 // looksSame allows for figures that moved by a little.
 func looksSame(f, g state.Factor) bool {

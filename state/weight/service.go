@@ -12,6 +12,7 @@ import (
 
 // service is what the engine remembers of a ServicePort.
 type service struct {
+	scratch   *scratch
 	gathered  *state.ServicePort // what the members were made of
 	published *state.ServicePort
 	policy    state.Policy
@@ -276,7 +277,7 @@ func (s *service) cores(by Base) float64 {
 	if len(known) == 0 {
 		return 1
 	}
-	return median(known)
+	return s.scratch.median(known)
 }
 
 // age of an endpoint is since it was new, or since its node answers again.
@@ -314,14 +315,14 @@ func (s *service) settle() {
 		case len(factor) == 0:
 			m.slow, m.factor = 1, 1
 		default:
-			m.slow, m.factor, m.followed = median(slow), median(factor), median(followed)
+			m.slow, m.factor, m.followed = s.scratch.median(slow), s.scratch.median(factor), s.scratch.median(followed)
 		}
 	}
 }
 
 // shares are base shares times a factor. The factors are above 0.
 func (s *service) shares(factor func(*member) float64) []float64 {
-	p := make([]float64, len(s.live))
+	p := s.scratch.floats(len(s.live))
 	for i, m := range s.live {
 		p[i] = m.base * factor(m)
 	}
@@ -332,7 +333,7 @@ func (s *service) shares(factor func(*member) float64) []float64 {
 }
 
 func (s *service) bases() []float64 {
-	p := make([]float64, len(s.live))
+	p := s.scratch.floats(len(s.live))
 	for i, m := range s.live {
 		p[i] = m.base
 	}

@@ -57,14 +57,13 @@ func toward(p, target []float64, limit float64) (part float64) {
 // is the way in which CSS resolves flexible lengths: all are scaled; if the bounds then
 // take more than they give, the ones that are too large are settled, else the ones that
 // are too small; and again with the rest.
-func bound(p, low, high []float64) {
-	settled := make([]bool, len(p))
-	want := slices.Clone(p)
+func bound(r *scratch, p, low, high []float64) {
+	settled, want := r.floats(len(p)), r.clone(p)
 	for range 2*len(p) + 1 {
 		scale(p, want, settled)
 		excess, some := 0.0, false
 		for i := range p {
-			if v := min(max(p[i], low[i]), high[i]); v != p[i] && !settled[i] {
+			if v := min(max(p[i], low[i]), high[i]); v != p[i] && settled[i] == 0 {
 				excess += p[i] - v
 				some = true
 			}
@@ -74,21 +73,21 @@ func bound(p, low, high []float64) {
 		}
 		for i := range p {
 			switch {
-			case settled[i]:
+			case settled[i] > 0:
 			case excess >= 0 && p[i] > high[i]:
-				p[i], settled[i] = high[i], true
+				p[i], settled[i] = high[i], 1
 			case excess <= 0 && p[i] < low[i]:
-				p[i], settled[i] = low[i], true
+				p[i], settled[i] = low[i], 1
 			}
 		}
 	}
 }
 
 // scale gives what the settled ones leave to the others, as they want it.
-func scale(p, want []float64, settled []bool) {
+func scale(p, want, settled []float64) {
 	left, sum := 1.0, 0.0
 	for i := range p {
-		if settled[i] {
+		if settled[i] > 0 {
 			left -= p[i]
 		} else {
 			sum += want[i]
@@ -98,17 +97,17 @@ func scale(p, want []float64, settled []bool) {
 		return
 	}
 	for i := range p {
-		if !settled[i] {
+		if settled[i] == 0 {
 			p[i] = max(0, left) * want[i] / sum
 		}
 	}
 }
 
-// median of some numbers; of two in the middle, the mean.
-func median(v []float64) float64 {
-	s := slices.Sorted(slices.Values(v))
-	n := len(s)
-	return (s[(n-1)/2] + s[n/2]) / 2
+// middle is the median of some numbers that are sorted; of two in the middle, the
+// mean.
+func middle(sorted []float64) float64 {
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
 // lowerMedian is the least of the numbers v that have, with all below them, half of

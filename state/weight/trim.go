@@ -49,7 +49,7 @@ func (s *service) excuse(busy []float64) {
 
 // busy is the CPU use of the live members, unknown where they may not be judged by.
 func (s *service) busy() []float64 {
-	busy := make([]float64, len(s.live))
+	busy := s.scratch.floats(len(s.live))
 	for i, m := range s.live {
 		if busy[i] = unknown; m.hasCPU() {
 			busy[i] = m.node.cpu.ratio
@@ -122,7 +122,7 @@ func (m *member) sound() float64 {
 // note keeps what the shares are worth: the logarithm of the factors that are in
 // use, without what the latency made of them, against their mean.
 func (s *service) note(now time.Time) {
-	worth := make([]float64, len(s.live))
+	worth := s.scratch.floats(len(s.live))
 	sum := 0.0
 	broken := slices.ContainsFunc(s.live, func(m *member) bool { return m.conns.broken })
 	for i, m := range s.live {
