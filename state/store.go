@@ -24,11 +24,13 @@ const (
 type Store struct {
 	// Renewal is the age at which Written is renewed though nothing changed.
 	Renewal time.Duration
-	// Interval is the least time between two writes for measurements alone.
+	// Interval is the least time between two writes for measurements alone. It is
+	// longer for a file of more than 1.25 MiB; see [Store.Pause].
 	Interval time.Duration
 
 	path    string
 	encoder Encoder
+	size    int       // of the file, in bytes
 	last    *State    // what the file holds, as far as we know
 	wrote   time.Time // when, by the clock of the caller
 }
@@ -54,7 +56,7 @@ func (s *Store) Load() (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.last, s.wrote = last.sorted(nil), last.Written
+	s.last, s.wrote, s.size = last.sorted(nil), last.Written, len(data)
 	return last, nil
 }
 
@@ -82,7 +84,7 @@ func (s *Store) Last() *State { return s.last }
 // the result, sorted.
 //
 // Nothing is written when nothing changed and the file is younger than Renewal,
-// or when only measurements changed and it is younger than Interval: the caller
+// or when only measurements changed and it is younger than Pause: the caller
 // comes again with the next ones. After an error the old file is intact, and the
 // next Write tries again.
 func (s *Store) Write(st *State, now time.Time) (written bool, err error) {
@@ -105,8 +107,21 @@ func (s *Store) Write(st *State, now time.Time) (written bool, err error) {
 	if err := replace(s.path, data); err != nil {
 		return false, fmt.Errorf("write the state file %s: %w", s.path, err)
 	}
-	s.last, s.wrote = &next, now
+	s.last, s.wrote, s.size = &next, now, len(data)
 	return true, nil
+}
+
+// What measurements alone may write: so many bytes a second, but once in longestPause
+// in any case. The file of a full cluster has 5 MB.
+const (
+	measurementRate = 256 << 10
+	longestPause    = 30 * time.Second
+)
+
+// Pause is the time between two writes for measurements alone: Interval, or as long
+// as the size of the file makes it.
+func (s *Store) Pause() time.Duration {
+	return max(s.Interval, min(time.Duration(s.size)*time.Second/measurementRate, longestPause))
 }
 
 func (s *Store) generation(st *State) uint64 {
@@ -129,7 +144,7 @@ func (s *Store) isDue(next *State, now time.Time) bool {
 		return true
 	}
 	age := now.Sub(s.wrote)
-	return age < 0 || age >= s.Renewal && !next.Written.Equal(s.last.Written) || age >= s.Interval && !sameMeasurements(s.last, next)
+	return age < 0 || age >= s.Renewal && !next.Written.Equal(s.last.Written) || age >= s.Pause() && !sameMeasurements(s.last, next)
 }
 
 // sameRules reports whether two sorted States make the same rules: all but

@@ -2,6 +2,7 @@ package state
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -101,6 +102,45 @@ func TestStoreWrite(t *testing.T) {
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o644 {
 		t.Errorf("got %v %v, want mode 0644", info.Mode(), err)
+	}
+}
+
+// TestStorePause: measurements alone rewrite a large file more rarely, before and
+// after a restart.
+func TestStorePause(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.yaml")
+	st := example()
+	for i := range 9000 {
+		p := *st.ServicePorts[0]
+		p.Name, p.NodePort, p.Skipped = fmt.Sprintf("sp-%04d", i), uint16(20000+i), strings.Repeat("x", 250)
+		st.ServicePorts = append(st.ServicePorts, &p)
+	}
+	first := NewStore(path)
+	if written, err := first.Write(st, noon); !written || err != nil {
+		t.Fatal(written, err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pause := time.Duration(info.Size()) * time.Second / measurementRate
+	if pause < 10*time.Second || pause > longestPause {
+		t.Fatalf("a file of %d bytes, and a pause of %v, say nothing", info.Size(), pause)
+	}
+	second := NewStore(path)
+	if _, err := second.Load(); err != nil {
+		t.Fatal(err)
+	}
+	measured := *st
+	measured.Nodes = example().Nodes
+	measured.Nodes[0].Latency.Seconds = 0.1
+	for name, s := range map[string]*Store{"the one that wrote": first, "one that read": second} {
+		for after, want := range map[time.Duration]bool{pause - time.Second: false, pause + time.Second: true} {
+			next := *s
+			if written, err := next.Write(&measured, noon.Add(after)); written != want || err != nil {
+				t.Errorf("%s: after %v of %v: %t %v, want %t", name, after, pause, written, err, want)
+			}
+		}
 	}
 }
 

@@ -136,7 +136,7 @@ func near(a, b *float64) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return math.Abs(*a-*b) <= 0.01*max(*a, *b)
+	return math.Abs(*a-*b) <= 0.03*max(*a, *b)
 }
 
 // endpointsWithShares are the gathered endpoints, each with its part of its node's
