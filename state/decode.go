@@ -30,6 +30,13 @@ type Decoder struct {
 	// records are the documents of the last good file, behind the header.
 	records []record
 	words   words
+	spare   spare
+}
+
+// spare is memory of the file before, which takes the next one.
+type spare struct {
+	docs    []document
+	records []record
 }
 
 // record is a document that was read.
@@ -47,7 +54,7 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 	if d.records == nil {
 		d.seed = maphash.MakeSeed()
 	}
-	docs := splitLike(data, fingerprintsOf(d.records), d.seed)
+	docs := splitLike(data, d.records, d.seed, d.spare.docs[:0])
 	s, counts := scanHeader(string(docs[0].text))
 	var headerProblems []*strict.Problem
 	if s == nil {
@@ -57,7 +64,7 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 		return nil, strict.Join(headerProblems)
 	}
 	words := d.words.renewed(s.Nodes)
-	b := &body{file: file, data: data, docs: docs[1:], seed: d.seed, words: words}
+	b := &body{file: file, data: data, docs: docs[1:], seed: d.seed, words: words, records: d.spare.records}
 	b.read(d.records)
 	problems := append(headerProblems, b.problems...)
 	s.ServicePorts = b.servicePorts()
@@ -66,21 +73,16 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 		served = [2]bool{true, true}
 	}
 	problems = append(problems, b.checkTogether(s, served)...)
-	problems = append(problems, b.checkCounts(counts, headerProblems, docs[0])...)
+	problems = append(problems, b.checkCounts(counts, headerProblems, docs[0], s.ServicePorts)...)
 	if len(problems) > 0 {
 		return nil, strict.Join(problems)
 	}
+	clear(docs) // and with it the bytes
+	clear(d.records)
+	d.spare = spare{docs, d.records}
 	d.records, d.words = b.records, words
 	s.sort()
 	return s, nil
-}
-
-func fingerprintsOf(records []record) []fingerprint {
-	list := make([]fingerprint, len(records))
-	for i := range records {
-		list[i] = records[i].text
-	}
-	return list
 }
 
 // checkWhole finds what a copy that stopped midway leaves behind.
@@ -103,7 +105,7 @@ type counts struct {
 }
 
 // checkCounts compares what the header says with what there is.
-func (b *body) checkCounts(want counts, headerProblems []*strict.Problem, header document) (problems []*strict.Problem) {
+func (b *body) checkCounts(want counts, headerProblems []*strict.Problem, header document, list []*ServicePort) (problems []*strict.Problem) {
 	report := func(field string, want, found int, what string) {
 		if want == found || slices.ContainsFunc(headerProblems, isAbout(field)) {
 			return
@@ -117,7 +119,7 @@ func (b *body) checkCounts(want counts, headerProblems []*strict.Problem, header
 	}
 	report("servicePorts", want.servicePorts, len(b.docs), "documents of kind ServicePort")
 	if want.endpoints >= 0 && len(b.problems) == 0 {
-		report("endpoints", want.endpoints, countEndpoints(b.servicePorts()), "endpoints")
+		report("endpoints", want.endpoints, countEndpoints(list), "endpoints")
 	}
 	return problems
 }
@@ -150,7 +152,7 @@ type body struct {
 
 // read fills records and problems. Those of the documents before are taken over.
 func (b *body) read(before []record) {
-	b.records = make([]record, len(b.docs))
+	b.records = append(b.records[:0], make([]record, len(b.docs))...)
 	var pending []int
 	for i, doc := range b.docs {
 		if doc.same >= 0 {
@@ -199,13 +201,15 @@ func (b *body) parse(pending []int) {
 	if len(pending) == 0 {
 		return
 	}
-	problems := make([][]*strict.Problem, len(b.docs))
+	problems := make([][]*strict.Problem, len(pending))
 	workers := max(1, min(runtime.GOMAXPROCS(0), len(pending)/perWorker))
 	var g errgroup.Group
-	for part := range slices.Chunk(pending, max(1, (len(pending)+workers-1)/workers)) {
+	each := max(1, (len(pending)+workers-1)/workers)
+	for from := 0; from < len(pending); from += each {
 		g.Go(func() error {
-			for _, i := range part {
-				b.records[i].servicePort, problems[i] = b.one(b.docs[i])
+			for n := from; n < min(from+each, len(pending)); n++ {
+				i := pending[n]
+				b.records[i].servicePort, problems[n] = b.one(b.docs[i])
 			}
 			return nil
 		})

@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"hash/maphash"
+	"slices"
 
 	"weft/state/strict"
 )
@@ -37,14 +38,13 @@ const plainMarker = "---\n"
 
 // splitLike is split for a file of which most is as in the one before: where the
 // same documents follow each other, nobody looks for markers in them. before are
-// those behind the header.
-func splitLike(data []byte, before []fingerprint, seed maphash.Seed) []document {
+// those behind the header, and docs the memory to use.
+func splitLike(data []byte, before []record, seed maphash.Seed, docs []document) []document {
 	at := nextMarker(data, 0)
 	if len(before) == 0 || at == 0 || strict.Blank(data[:at]) {
 		return split(data)
 	}
-	docs := make([]document, 0, len(before)+1)
-	docs = append(docs, document{data[:at], 0, -1})
+	docs = append(slices.Grow(docs, len(before)+1), document{data[:at], 0, -1})
 	for next := 0; at < len(data); next++ {
 		begin, same := at, -1
 		if same, at = repeated(data, begin, before, next, seed); same >= 0 {
@@ -65,17 +65,17 @@ const around = 2
 
 // repeated finds the document that stands again at a marker, and where it ends; -1
 // if there is none near its place.
-func repeated(data []byte, begin int, before []fingerprint, near int, seed maphash.Seed) (same, end int) {
+func repeated(data []byte, begin int, before []record, near int, seed maphash.Seed) (same, end int) {
 	rest, ok := bytes.CutPrefix(data[begin:], []byte(plainMarker))
 	if !ok || isMarker(rest) {
 		return -1, begin
 	}
 	for _, i := range [...]int{near, near - 1, near + 1, near - around, near + around} {
-		if i < 0 || i >= len(before) || before[i].length > len(rest) {
+		if i < 0 || i >= len(before) || before[i].text.length > len(rest) {
 			continue
 		}
-		text, behind := rest[:before[i].length], rest[before[i].length:]
-		if (len(behind) == 0 || bytes.HasSuffix(text, []byte("\n")) && isMarker(behind)) && fingerprintOf(text, seed) == before[i] {
+		text, behind := rest[:before[i].text.length], rest[before[i].text.length:]
+		if (len(behind) == 0 || bytes.HasSuffix(text, []byte("\n")) && isMarker(behind)) && fingerprintOf(text, seed) == before[i].text {
 			return i, len(data) - len(behind)
 		}
 	}

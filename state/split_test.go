@@ -25,11 +25,11 @@ func TestSplitLike(t *testing.T) {
 		head := rapid.SampledFrom([]string{"h: 1\n", "", "# z\n", "---\nh: 1\n"}).Draw(t, "head")
 		old, data := []byte(head+strings.Join(before, "")), []byte(head+strings.Join(after, ""))
 		docs, seed := split(old)[1:], maphash.MakeSeed()
-		var known []fingerprint
+		var known []record
 		for _, doc := range docs {
-			known = append(known, fingerprintOf(doc.text, seed))
+			known = append(known, record{text: fingerprintOf(doc.text, seed)})
 		}
-		got, want := splitLike(data, known, seed), split(data)
+		got, want := splitLike(data, known, seed, split(old)[:0]), split(data)
 		for i := range got {
 			if s := got[i].same; s >= 0 && string(docs[s].text) != string(got[i].text) {
 				t.Errorf("document %d: %q is said to be the same as %q", i, got[i].text, docs[s].text)

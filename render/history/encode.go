@@ -57,7 +57,7 @@ type contents struct {
 func (c contents) size() int64 { return int64(len(c.first) + size(c.text) + len(c.state)) }
 
 func (c contents) WriteTo(w io.Writer) (int64, error) {
-	b := bufio.NewWriterSize(w, 64<<10)
+	b := bufio.NewWriterSize(w, int(min(64<<10, c.size())))
 	_, _ = b.Write(c.first) // it keeps its first error
 	for _, part := range c.text {
 		_, _ = b.WriteString(part)
