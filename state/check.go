@@ -52,7 +52,7 @@ func ValidateAt(s *State, place func(i int) string) error {
 		checkServicePort(p, func(path, message string) { at(place(i))(path, message) })
 		checkEndpoints(p, func(path, message string) { at(place(i))(path, message) })
 	}
-	checkTogether(s.ServicePorts, familiesOf(s.Addresses),
+	checkTogether(s.ServicePorts, familiesOf(s.Addresses), false,
 		func(i int, path, message string) { at(place(i))(path, message) }, place)
 	return strict.Join(problems)
 }
@@ -240,9 +240,10 @@ func compareEndpoints(a, b *Endpoint) int {
 }
 
 // checkTogether checks what ServicePorts must not have in common, and that the
-// node takes traffic for the families of their endpoints (served). where names
-// another ServicePort in a message. ServicePorts that are nil are left out.
-func checkTogether(all []*ServicePort, served [2]bool, r func(i int, path, message string), where func(i int) string) {
+// node takes traffic for the families of their endpoints (served), which are in
+// order if sorted is set. where names another ServicePort in a message. ServicePorts
+// that are nil are left out.
+func checkTogether(all []*ServicePort, served [2]bool, sorted bool, r func(i int, path, message string), where func(i int) string) {
 	sameID, samePort := firstWithID(all), firstWithNodePort(all)
 	for i, p := range all {
 		if p == nil {
@@ -254,7 +255,9 @@ func checkTogether(all []*ServicePort, served [2]bool, r func(i int, path, messa
 		if first := samePort(i); first < i {
 			r(i, "nodePort", "got "+strconv.Itoa(int(p.NodePort))+"/"+string(p.Protocol)+", which "+all[first].ID()+" at "+where(first)+" has already")
 		}
-		checkFamilies(p, served, func(path, message string) { r(i, path, message) })
+		if !sorted || !endsAreServed(p.Endpoints, served) {
+			checkFamilies(p, served, func(path, message string) { r(i, path, message) })
+		}
 	}
 }
 
@@ -307,6 +310,12 @@ func remember[K comparable](seen map[K]int, key K, i int) (first int) {
 	}
 	seen[key] = i
 	return i
+}
+
+// endsAreServed looks at the first and the last endpoint alone: in a list in order,
+// no other is of another family.
+func endsAreServed(eps []Endpoint, served [2]bool) bool {
+	return len(eps) > 0 && served[familyOf(eps[0].Address)] && served[familyOf(eps[len(eps)-1].Address)]
 }
 
 func checkFamilies(p *ServicePort, served [2]bool, r report) {

@@ -236,7 +236,7 @@ func (b *body) checkTogether(s *State, served [2]bool) (problems []*strict.Probl
 	at := func(i int, path string) int {
 		return strict.Line(b.docs[i].text, b.docs[i].line(b.data), path)
 	}
-	checkTogether(s.ServicePorts, served, func(i int, path, message string) {
+	checkTogether(s.ServicePorts, served, true, func(i int, path, message string) {
 		problems = append(problems, &strict.Problem{File: b.file, Line: at(i, path), Field: path, Message: message})
 	}, func(i int) string { return fmt.Sprintf("line %d", at(i, "")) })
 	return problems

@@ -17,7 +17,8 @@ func Encode(s *State) ([]byte, error) { return new(Encoder).Encode(s) }
 // Encoder encodes one State after the other and keeps the bytes of documents that
 // did not change. The zero value is ready; it is not for concurrent use.
 type Encoder struct {
-	known   map[documentKey]encoded
+	known   []encoded // of the last State, in its order
+	header  []byte
 	scratch []byte // where a document is written before its size is known
 }
 
@@ -38,48 +39,59 @@ func (e *Encoder) Encode(s *State) ([]byte, error) {
 	if slices.Contains(s.ServicePorts, nil) {
 		return nil, Validate(s)
 	}
-	return e.encode(s.sorted(nil))
+	texts, err := e.encode(s.sorted(nil))
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Join(texts, nil), nil
 }
 
-// encode writes a State that is sorted.
-func (e *Encoder) encode(s *State) ([]byte, error) {
-	next := make(map[documentKey]encoded, len(s.ServicePorts))
-	if !e.check(s, next) {
+// encode writes a State that is sorted: the header, which is good until the next
+// one, and the documents. Nobody changes them.
+func (e *Encoder) encode(s *State) ([][]byte, error) {
+	next := e.before(s.ServicePorts)
+	if !isSurelyGood(s, next) {
 		if err := Validate(s); err != nil {
 			return nil, err
 		}
 	}
 	texts := make([][]byte, 1, len(s.ServicePorts)+1)
-	for _, p := range s.ServicePorts {
-		key := keyOf(p)
-		doc := e.document(p, next[key])
-		next[key] = doc
-		texts = append(texts, doc.text)
+	for i, p := range s.ServicePorts {
+		next[i] = e.document(p, next[i])
+		texts = append(texts, next[i].text)
 	}
-	texts[0] = appendHeader(e.scratch[:0], s)
-	out := bytes.Join(texts, nil)
-	e.scratch = texts[0]
-	e.known = next
-	return out, nil
+	e.header, e.known = appendHeader(e.header[:0], s), next
+	texts[0] = e.header
+	return texts, nil
 }
 
-// check reports whether the State is surely good, without a look into the
-// ServicePorts that were encoded before. It fills next with those.
-func (e *Encoder) check(s *State, next map[documentKey]encoded) (good bool) {
+// before are the ServicePorts of the State before that are the same ones as these,
+// in their order, empty where there was none. Both lists are sorted.
+func (e *Encoder) before(list []*ServicePort) []encoded {
+	same, known := make([]encoded, len(list)), e.known
+	for i, p := range list {
+		for len(known) > 0 && known[0].from != p && keyOf(known[0].from).compare(keyOf(p)) < 0 {
+			known = known[1:]
+		}
+		if len(known) > 0 && (known[0].from == p || keyOf(known[0].from) == keyOf(p)) {
+			same[i], known = known[0], known[1:]
+		}
+	}
+	return same
+}
+
+// isSurelyGood reports whether nothing is wrong with a State, without a look into the
+// ServicePorts that were encoded before.
+func isSurelyGood(s *State, before []encoded) (good bool) {
 	good = true
 	bad := func(string, string) { good = false }
 	checkHeader(s, bad)
-	for _, p := range s.ServicePorts {
-		if p == nil {
-			return false
-		}
-		before := e.known[keyOf(p)]
-		if before.from != p {
+	for i, p := range s.ServicePorts {
+		if before[i].from != p {
 			good = good && isGood(p)
 		}
-		next[keyOf(p)] = before
 	}
-	checkTogether(s.ServicePorts, familiesOf(s.Addresses), func(int, string, string) { good = false },
+	checkTogether(s.ServicePorts, familiesOf(s.Addresses), true, func(int, string, string) { good = false },
 		func(int) string { return "" })
 	return good
 }

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -100,14 +101,15 @@ func (s *Store) Write(st *State, now time.Time) (written bool, err error) {
 	if !s.isDue(&next, now) {
 		return false, nil
 	}
-	data, err := s.encoder.encode(&next)
+	texts, err := s.encoder.encode(&next)
 	if err != nil {
 		return false, fmt.Errorf("encode the state: %w", err)
 	}
-	if err := replace(s.path, data); err != nil {
+	size, err := replace(s.path, texts)
+	if err != nil {
 		return false, fmt.Errorf("write the state file %s: %w", s.path, err)
 	}
-	s.last, s.wrote, s.size = &next, now, len(data)
+	s.last, s.wrote, s.size = &next, now, size
 	return true, nil
 }
 
@@ -188,10 +190,23 @@ func sameCPU(a, b *CPU) bool {
 // replace puts a new file in the old one's place. The temporary file is in the
 // same folder, since a rename works only inside a file system, and is synced
 // before, or a power cut could leave an empty file under the name.
-func replace(path string, data []byte) error {
+func replace(path string, texts [][]byte) (size int, err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+		return 0, err
 	}
-	return renameio.WriteFile(path, data, 0o644, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o644))
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o644))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Cleanup() // after the replacement it does nothing
+	w := bufio.NewWriterSize(f, 64<<10)
+	for _, text := range texts {
+		n, _ := w.Write(text) // it keeps its first error
+		size += n
+	}
+	if err := w.Flush(); err != nil {
+		return 0, err
+	}
+	return size, f.CloseAtomicallyReplace()
 }
