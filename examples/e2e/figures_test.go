@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -11,14 +10,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,7 +37,9 @@ import (
 //     percentile,
 //   - resident memory, and the CPU that both and their nft use while nothing
 //     changes and while ten slices a second change, in parts of one core. weft
-//     measures nodes and renews its heartbeat all the while.
+//     measures nodes and renews its heartbeat all the while,
+//   - what a change costs kube-proxy and its nft before there is a table of weft's,
+//     and beside one that a killed weft left: median time and CPU.
 //
 // Other load on the machine falls on both.
 func BenchmarkBesideKubeProxy(b *testing.B) {
@@ -51,12 +49,16 @@ func BenchmarkBesideKubeProxy(b *testing.B) {
 			step := func(what string) { b.Logf("%s after %v", what, time.Since(begin).Round(time.Second)) }
 			r := newRace(b, n)
 			step("cluster made")
+			r.startProxy()
+			r.alone(max(b.N, 15), "without-table")
 			r.start()
 			step("started")
 			r.idle(20 * time.Second)
 			r.changes(max(b.N, changes))
 			step("changed")
 			r.churn(15 * time.Second)
+			r.weft.Kill()
+			r.alone(max(b.N, 15), "beside-table")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
@@ -189,8 +191,8 @@ func (r *race) change(i int) (time.Time, error) {
 // change. Watches may tell of it before the answer does: that is no time.
 func since(answer, at time.Time) time.Duration { return max(0, at.Sub(answer)) }
 
-// start runs one after the other, so that neither waits for the other's CPU.
-func (r *race) start() {
+// startProxy comes before weft, so that neither waits for the other's CPU.
+func (r *race) startProxy() {
 	buildWeft(r.b)
 	r.b.Helper()
 	begin := time.Now()
@@ -200,8 +202,11 @@ func (r *race) start() {
 	}
 	r.proxy = proxy
 	r.report(time.Since(begin).Seconds(), "kube-proxy-start-s")
+}
 
-	begin = time.Now()
+func (r *race) start() {
+	r.b.Helper()
+	begin := time.Now()
 	r.startWeft()
 	r.report(r.proven(begin).Sub(begin).Seconds(), "weft-start-s")
 }
@@ -283,6 +288,25 @@ func (r *race) changes(n int) {
 	}
 }
 
+// alone makes single changes that only kube-proxy follows.
+func (r *race) alone(n int, when string) {
+	time.Sleep(5 * time.Second) // what came before is done
+	var took []time.Duration
+	commits, before := r.listen(), used(r.b, r.proxy)
+	for range n {
+		i := rand.IntN(r.services)
+		at, err := r.change(i)
+		if err != nil {
+			r.b.Fatal(err)
+		}
+		took = append(took, since(at, commits.await(r.b, "default/"+name(i)+"/tcp", at)))
+		time.Sleep(time.Second + rand.N(300*time.Millisecond))
+	}
+	slices.Sort(took)
+	r.report(float64(took[len(took)/2].Microseconds())/1000, "kube-proxy-"+when+"-p50-ms")
+	r.report((used(r.b, r.proxy)-before).Seconds()/float64(n)*1000, "kube-proxy-"+when+"-cpu-ms")
+}
+
 // idle looks at both while nothing changes, once what their start left to do is
 // done.
 func (r *race) idle(d time.Duration) {
@@ -320,95 +344,6 @@ func (r *race) tenASecond(d time.Duration) {
 		<-ticker.C
 		if _, err := r.change(rand.IntN(r.services)); err != nil {
 			r.b.Fatal(err)
-		}
-	}
-}
-
-// resident is the memory of a process in MB.
-func resident(b testing.TB, p *cluster.Process) int {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid))
-	if err != nil {
-		b.Fatal(err)
-	}
-	_, after, _ := strings.Cut(string(text), "VmRSS:")
-	kb, err := strconv.Atoi(strings.Fields(after)[0])
-	if err != nil {
-		b.Fatal(err)
-	}
-	return kb / 1000
-}
-
-// used is the CPU time of a process and of its children that ended: proc(5),
-// fields 14 to 17 of stat, in hundredths of a second.
-func used(b testing.TB, p *cluster.Process) (sum time.Duration) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid))
-	if err != nil {
-		b.Fatal(err)
-	}
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+2:]))
-	for _, field := range fields[11:15] {
-		ticks, err := strconv.Atoi(field)
-		if err != nil {
-			b.Fatal(err)
-		}
-		sum += time.Duration(ticks) * 10 * time.Millisecond
-	}
-	return sum
-}
-
-// commits hears of kube-proxy's transactions.
-type commits struct{ heard chan commit }
-
-type commit struct {
-	chain string
-	at    time.Time
-}
-
-// listen subscribes to what the kernel of node1 tells of nf_tables. For a Service
-// that changed kube-proxy writes the chain with its name anew.
-func (r *race) listen() *commits {
-	c := &commits{heard: make(chan commit, 1<<16)}
-	var conn *netlink.Conn
-	err := r.Node().Do(func() (err error) {
-		conn, err = netlink.Dial(unix.NETLINK_NETFILTER, nil)
-		return err
-	})
-	if err == nil {
-		err = errors.Join(conn.SetReadBuffer(64<<20), conn.JoinGroup(unix.NFNLGRP_NFTABLES))
-	}
-	if err != nil {
-		r.b.Fatal(err)
-	}
-	r.b.Cleanup(func() { conn.Close() })
-	go func() {
-		for {
-			messages, err := conn.Receive()
-			if err != nil {
-				return
-			}
-			for _, m := range messages {
-				if m.Header.Type == unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWCHAIN {
-					c.heard <- commit{string(m.Data), time.Now()}
-				}
-			}
-		}
-	}()
-	return c
-}
-
-// await is when a chain was written after a time. A commit before the API
-// server's answer, which can arrive later than the event of the watch, counts
-// from what it is: hardly any time.
-func (c *commits) await(b testing.TB, chain string, after time.Time) time.Time {
-	timeout := time.After(time.Minute)
-	for {
-		select {
-		case heard := <-c.heard:
-			if strings.Contains(heard.chain, "kube-proxy") && strings.Contains(heard.chain, chain) && heard.at.After(after.Add(-time.Second)) {
-				return heard.at
-			}
-		case <-timeout:
-			b.Fatalf("kube-proxy has no chain for %s", chain)
 		}
 	}
 }
