@@ -25,7 +25,7 @@ kube-proxy serves.
 
 Exit codes: 0 done; 1 error; 2 diff found changes; 3 a template failed;
 4 the state file was refused; 5 the lint or nft refused the rules;
-7 not confirmed, the rules before are back; 8 the kernel differs from the state;
+7 not confirmed, the rules before are back; 8 the rules differ from the state;
 9 that cannot be told; 64 wrong usage.`
 
 // program is one invocation: its streams, and what all commands share.

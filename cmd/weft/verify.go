@@ -33,7 +33,7 @@ Exit code 0: proven. 8: the kernel differs. 9: it cannot be told.`,
 			}
 			rs, err := apply.ReadBack(cmd.Context(), in.vars.Table())
 			if err != nil {
-				return err
+				return coded{exitCannotTell, err}
 			}
 			return p.report(verify.Check(rs, st, apply.Want(in.vars)), output)
 		},
