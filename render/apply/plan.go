@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"weft/render/nft"
 	"weft/render/ruleset"
 	"weft/render/verify"
@@ -42,24 +44,27 @@ type PlanOptions struct {
 }
 
 // Plan looks what it takes to make the kernel hold the desired ruleset. It looks
-// into the network namespace of the calling thread.
+// into the network namespace of the calling thread, while another tries the rules.
 func (d *Desired) Plan(ctx context.Context, runner nft.Runner, opts PlanOptions) (*Plan, error) {
 	p := &Plan{desired: d, opts: opts}
-	var err error
-	if p.now, err = list(ctx, runner, d.Table, opts); err != nil {
-		return nil, err
-	}
-	err = nft.InScratch(func() error {
-		if err := d.Load(ctx, runner); err != nil {
+	g, trying := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return nft.InScratch(func() (err error) {
+			if err := d.Load(trying, runner); err != nil {
+				return err
+			}
+			p.then, err = list(trying, runner, d.Table, opts)
 			return err
-		}
-		p.then, err = list(ctx, runner, d.Table, opts)
-		return err
+		})
 	})
+	now, err := list(trying, runner, d.Table, opts)
+	if tried := g.Wait(); tried != nil {
+		err = tried
+	}
 	if err != nil {
 		return nil, err
 	}
-	p.Fresh = len(p.now.ruleset.Tables) == 0
+	p.now, p.Fresh = now, len(now.ruleset.Tables) == 0
 	p.Transaction = ruleset.Diff(p.now.ruleset, p.then.ruleset)
 	return p, nil
 }
