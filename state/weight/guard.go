@@ -267,7 +267,7 @@ func sensible(logarithm float64) float64 {
 }
 
 // factor is what remains of a share.
-func (g *conns) factor() float64 { return math.Exp(max(g.cut+g.learned, min(g.cut, -trimLimit))) }
+func (g *conns) factor() float64 { return exp(max(g.cut+g.learned, min(g.cut, -trimLimit))) }
 
 // fails reports whether most connections fail, and enough of them to be sure.
 func (g *conns) fails() bool {
@@ -281,7 +281,7 @@ func (g *conns) isBroken() bool {
 }
 
 // fallen is what remains of the floor of a node that does not serve at all.
-func (g *conns) fallen() float64 { return math.Exp(min(g.cut+trimLimit, 0)) }
+func (g *conns) fallen() float64 { return exp(min(g.cut+trimLimit, 0)) }
 
 // hasCPU reports whether trims can be had.
 func (s *service) hasCPU() bool {

@@ -62,7 +62,7 @@ func (s *service) retarget(c Config) {
 	if len(s.live) == 0 {
 		return
 	}
-	target := s.shares(func(m *member) float64 { return m.latencyFactor() * math.Exp(m.trim) * m.conns.factor() })
+	target := s.shares(func(m *member) float64 { return m.latencyFactor() * exp(m.trim) * m.conns.factor() })
 	s.bound(target, c)
 	for i, m := range s.live {
 		m.target = target[i]
@@ -114,7 +114,7 @@ func (s *service) factors(room *figures) []state.Factor {
 			f.Latency = room.number(m.latency)
 		}
 		if usesLoad(s.policy) {
-			f.Trim = room.number(math.Exp(m.trim))
+			f.Trim = room.number(exp(m.trim))
 		}
 		if s.guard.ticks > 0 || m.conns.factor() < 1 {
 			f.Guard = room.number(m.conns.factor())

@@ -29,6 +29,14 @@ func normalise(p []float64) bool {
 	return true
 }
 
+// exp is that of a logarithm which is 0 for most nodes most of the time.
+func exp(logarithm float64) float64 {
+	if logarithm == 0 {
+		return 1
+	}
+	return math.Exp(logarithm)
+}
+
 // distance is the total variation of two lists of shares: the part of the
 // connections that goes elsewhere, 0 to 1.
 func distance(p, q []float64) float64 {
