@@ -17,6 +17,7 @@ type agent struct {
 	peers    []sample // of the last round of probes
 	polled   []sample // of the last poll of Prometheus
 	rounds   int
+	due      float64 // the next round of all nodes
 	counts   []count
 	young    []*conn // in the order in which they were opened; old and closed ones among them
 }
@@ -133,19 +134,38 @@ func (n *count) connectionSeconds(now float64) float64 {
 }
 
 // probe is a round: three probes of every node, of which the least counts, or the
-// middle one of three requests. Every other round polls Prometheus.
-func (a *agent) probe(w *world) {
-	if a.rounds++; a.rounds%2 == 0 {
-		copy(a.polled, w.scrapes)
-	}
-	for i := range a.latency {
-		if w.faultOf(i) != sound && w.policy.http {
-			a.latency[i].Failed(at(w.now))
-			continue
+// middle one of three requests. Every other round polls Prometheus. Nodes in doubt are
+// asked again soon. It returns the time to the next round.
+func (a *agent) probe(w *world) float64 {
+	all := w.now >= a.due
+	if all {
+		if a.rounds++; a.rounds%2 == 0 {
+			copy(a.polled, w.scrapes)
 		}
-		a.latency[i].Good(at(w.now), time.Duration(a.round(w, i)*float64(time.Second)), 5*time.Second)
-		a.peers[i] = w.usage(i)
 	}
+	doubt := false
+	for i := range a.latency {
+		if all || a.latency[i].InDoubt() {
+			a.ask(w, i)
+		}
+		doubt = doubt || a.latency[i].InDoubt()
+	}
+	if all {
+		a.due = w.now + w.jitter(probeInterval)
+	}
+	if doubt {
+		return min(a.due-w.now, w.jitter(doubtInterval))
+	}
+	return a.due - w.now
+}
+
+func (a *agent) ask(w *world, node int) {
+	if fault := w.faultOf(node); fault == dead || fault != sound && w.policy.http {
+		a.latency[node].Failed(at(w.now))
+		return
+	}
+	a.latency[node].Good(at(w.now), time.Duration(a.round(w, node)*float64(time.Second)), 5*time.Second)
+	a.peers[node] = w.usage(node)
 }
 
 func (a *agent) round(w *world, node int) float64 {

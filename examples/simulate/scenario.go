@@ -45,6 +45,7 @@ const (
 	refuses       // connections are refused at once
 	swallow       // nobody answers
 	errors5       // an error comes back at once
+	dead          // neither connections nor probes are answered
 )
 
 func (s *scenario) capacity() float64 {
@@ -118,7 +119,7 @@ func scenarios() []scenario {
 		},
 	}
 	kept := func(s *scenario) { s.requests, s.think = 20, 0.5 }
-	return []scenario{
+	return append([]scenario{
 		with("A", "four unequal nodes, load 85 %", unequal, func(s *scenario) { s.plot = true }),
 		with("A0", "the same, the cold start counted", unequal, func(s *scenario) { s.warmup, s.end = 0, 180 }),
 		with("B1", "ten nodes of 1 to 8 cores with a pod each, load 45 %", ten, func(*scenario) {}),
@@ -176,7 +177,7 @@ func scenarios() []scenario {
 		with("kept", "four unequal nodes, connections kept open, load 70 %", unequal, func(s *scenario) { kept(s); s.load = 0.7 }),
 		with("kept-F", "the same, load 20 %", unequal, func(s *scenario) { kept(s); s.load = 0.2 }),
 		with("kept-C", "C with connections kept open", loss, kept),
-	}
+	}, small()...)
 }
 
 func podsAsCores(nodes []nodeSpec) []nodeSpec {

@@ -92,8 +92,7 @@ func (w *world) run() *result {
 		case tick:
 			w.events.push(event{at: w.now + w.agents[e.who].tick(w), do: tick, who: e.who})
 		case ask:
-			w.agents[e.who].probe(w)
-			w.events.push(event{at: w.now + w.jitter(probeInterval), do: ask, who: e.who})
+			w.events.push(event{at: w.now + w.agents[e.who].probe(w), do: ask, who: e.who})
 		case scrape:
 			w.scrapes[e.who] = sample{w.now, w.cpu(e.who, w.now-scrapeInterval, w.now)}
 			w.events.push(event{at: w.now + scrapeInterval, do: scrape, who: e.who})
@@ -141,7 +140,7 @@ func (w *world) request(c *conn) {
 	w.result.add(w, took, failed)
 	switch {
 	case failed || c.left == 0:
-		c.failed = failed && (w.faultOf(c.node) == refuses || w.faultOf(c.node) == swallow)
+		c.failed = failed && w.faultOf(c.node) != sound && w.faultOf(c.node) != errors5
 		w.events.push(event{at: w.now + took, do: finish, conn: c})
 	default:
 		w.events.push(event{at: w.now + took + w.think*w.traffic.ExpFloat64(), do: request, conn: c})
@@ -152,7 +151,7 @@ func (w *world) answer(c *conn, work float64) (end float64, failed bool) {
 	switch w.faultOf(c.node) {
 	case refuses:
 		return w.now, true
-	case swallow:
+	case swallow, dead:
 		return w.now + patience, true
 	case errors5:
 		return w.now + 0.001, true
@@ -207,5 +206,6 @@ const (
 	scrapeInterval = 15.0
 	pollInterval   = 10.0
 	probeInterval  = 5.0
+	doubtInterval  = 1.0
 	usageWindow    = 2.0
 )

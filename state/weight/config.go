@@ -107,6 +107,7 @@ const (
 	nearby        = 0.001              // seconds of latency that policy local overlooks
 	mostWeight    = 1e300              // of an endpoint, so that it times its cores is still a number
 	leastRamp     = 0.1                // of a new endpoint's weight
+	returnRamp    = 1 / 3.0            // of the weight of one whose node answers again
 	noDistance    = 0.002              // of two lists of shares that are the same to a reader
 	noDifference  = 1e-6               // of two that differ by rounding alone
 )

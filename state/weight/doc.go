@@ -23,6 +23,11 @@
 // that has too many of them: roughly while all are idle, for that is worth no rule, and
 // exactly while one is busy.
 //
+// While no node is busy, what shares that are a little wrong cost is next to nothing.
+// So differences that noise may have made move no rule then; how much noise there is, is
+// learned from how estimates differ one from the next. A node that was cut, or lost
+// capacity, and is idle now goes back to what it usually took, the faster the clearer.
+//
 // Nothing here has a cliff: a node that is not measured gets the median of the
 // others, most nodes not measured means that nobody is judged, and every
 // node that serves keeps a floor. Numbers that are none (NaN, infinities,

@@ -111,7 +111,7 @@ func TestReturn(t *testing.T) {
 	p.wants("out", .5, .5, 0)
 	p.st.Nodes[2].Unreachable = time.Time{}
 	p.until(61)
-	p.wants("back, with a tenth at first", 1/2.1, 1/2.1, .1/2.1)
+	p.wants("back, with a third at first", 3/7., 3/7., 1/7.)
 	p.wantsHeld("back", state.HoldSlowStart)
 	p.until(120)
 	p.wants("back in full", 1/3., 1/3., 1/3.)

@@ -32,6 +32,8 @@ type conns struct {
 	// broken is whether a cut is, or still comes back from, one of a node that
 	// fails: that says nothing about what it can take.
 	broken bool
+	// falls is whether the cut got deeper when it was looked at last.
+	falls bool
 	// cut and learned are logarithms, at most 0. What is learned lasts longer.
 	cut, learned float64
 }
@@ -229,7 +231,7 @@ func (s *service) cut(durations []float64, dt float64) {
 	}
 	normal := lowerMedian(durations, s.bases())
 	for i, m := range s.live {
-		want := min(max(gain*math.Log(h*normal/durations[i]), -trimLimit), 0)
+		want := min(max(gain*(math.Log(h*normal/durations[i])+s.doubtOf(m)), -trimLimit), 0)
 		lesson := learn
 		if m.conns.isBroken() {
 			lesson = 0
@@ -247,7 +249,7 @@ func (s *service) cut(durations []float64, dt float64) {
 }
 
 func (g *conns) move(want, dt, release float64) {
-	if want < g.cut {
+	if g.falls = want < g.cut; g.falls {
 		release = cutTime
 	}
 	g.cut = sensible(g.cut + (1-math.Exp(-dt/release))*(want-g.cut))

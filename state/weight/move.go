@@ -45,12 +45,13 @@ func (s *service) move(e *Engine, now time.Time) bool {
 	}
 	dt := min(max(0, now.Sub(e.last)), maxInterval)
 	s.judge(e, now, dt)
-	target := s.shares(func(m *member) float64 { return m.latency * math.Exp(m.trim) })
+	s.leanOn(e.config)
+	target := s.followed()
 	s.bound(target, e.config)
 	p := s.shares(slowOf)
 	d := distance(p, target)
 	if d < noDifference || d < e.config.Hysteresis && !s.held.step {
-		s.held.hysteresis = d >= noDistance
+		s.held.hysteresis = d >= noDistance || s.leans() && distance(s.followed(), s.trimmed()) >= noDistance
 		return false
 	}
 	limit := e.config.StepLimit * dt.Seconds() / slowTick.Seconds()
@@ -78,7 +79,7 @@ func (s *service) judge(e *Engine, now time.Time, dt time.Duration) {
 		return
 	}
 	for _, m := range s.live {
-		m.trim = 0
+		m.trim, m.lean = 0, 0
 	}
 }
 

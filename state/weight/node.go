@@ -72,6 +72,7 @@ func isFresh(measured, now time.Time, expiry time.Duration) bool {
 // cpu is the CPU use of a node.
 type cpu struct {
 	ratio   float64 // of the newest sample
+	mean    float64 // of the samples of the last while
 	sampled time.Time
 	samples int
 	spacing float64 // seconds from one sample to the next, smoothed
@@ -95,7 +96,18 @@ func (c *cpu) observe(m *state.CPU, now time.Time) {
 		}
 		c.spacing += 0.3 * (since.Seconds() - c.spacing)
 	}
+	c.average(m)
 	c.ratio, c.sampled, c.peer, c.fresh = m.Ratio, m.Measured, m.Source == sourcePeer, true
+}
+
+// average takes a new sample into the mean.
+func (c *cpu) average(m *state.CPU) {
+	if c.samples == 1 {
+		c.mean = m.Ratio
+		return
+	}
+	dt := max(0, m.Measured.Sub(c.sampled).Seconds())
+	c.mean += (1 - math.Exp(-dt/busyTime)) * (m.Ratio - c.mean)
 }
 
 // isUsable reports whether the node may be judged by its CPU use.

@@ -47,6 +47,7 @@ func (s *service) takeFactors(p *state.ServicePort, alone bool) {
 				m.followed = math.Log(m.latencyFactor())
 			}
 			m.trim = logOf(f.Trim, -trimLimit, trimLimit)
+			m.knowledge.usual = m.trim
 			if alone {
 				m.conns.learned = logOf(f.Guard, -trimLimit, 0)
 			} else {
@@ -55,6 +56,9 @@ func (s *service) takeFactors(p *state.ServicePort, alone bool) {
 		}
 	}
 	s.centre()
+	for _, m := range s.live {
+		m.lean = m.trim
+	}
 }
 
 // logOf is the logarithm of a factor that may be missing, within limits.

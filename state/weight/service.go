@@ -49,10 +49,12 @@ type member struct {
 	// slow and factor are the shares of the slow loop and those that are in use,
 	// as multiples of base: they stay while other endpoints come and go.
 	slow, factor float64
-	target       float64   // the share that nothing would hold back
-	latency      float64   // the factor; 0 while there is none
-	followed     float64   // its logarithm, as far as the slow shares have followed it
-	trim         float64   // a logarithm
+	target       float64 // the share that nothing would hold back
+	latency      float64 // the factor; 0 while there is none
+	followed     float64 // its logarithm, as far as the slow shares have followed it
+	trim         float64 // a logarithm
+	lean         float64 // the trim as far as the target follows it, see leanOn
+	knowledge    knowledge
 	stepped      time.Time // of the CPU sample that the trim saw last
 	conns        conns
 	past         past // of what the shares were worth, see note
@@ -227,11 +229,21 @@ func (s *service) weight(i int, c *Config, now time.Time, answering bool) float6
 	}
 	age := s.age(i, now)
 	s.young = s.young || age < c.SlowStart
-	if age < c.SlowStart && s.hasElder(c, now) {
+	if start, least := s.start(i, c); age < start && s.hasElder(c, now) {
 		s.held.slowStart = true
-		w *= max(leastRamp, float64(age)/float64(c.SlowStart))
+		w *= max(least, float64(age)/float64(start))
 	}
 	return w
+}
+
+// start is how long an endpoint begins slowly, and the least part of its weight that it
+// gets then. One that was there before, and whose node was out, is not cold: it begins
+// faster.
+func (s *service) start(i int, c *Config) (length time.Duration, least float64) {
+	if n := s.endpoints[i].member.node; n != nil && n.returned.After(s.endpoints[i].since) {
+		return c.SlowStart / 3, returnRamp
+	}
+	return c.SlowStart, leastRamp
 }
 
 // given is the weight of an endpoint as somebody chose it, with that of its node.

@@ -93,7 +93,7 @@ func (s *service) chance(knee float64) float64 {
 // connections, goes elsewhere. A stock need not be right at once.
 func (s *service) isWorth(d float64, c Config) bool {
 	if s.life() == 0 {
-		return d >= c.Hysteresis
+		return d >= c.Hysteresis*s.releaseWorth()
 	}
 	return d >= max(c.Hysteresis, restockWorth) && (s.isCut() || s.guard.ticks%restockLooks == 0)
 }

@@ -27,12 +27,13 @@ func (s *service) stepTrims(knee float64, dt time.Duration) {
 	s.hold(busy)
 	s.excuse(busy)
 	mean, judged := meanPressure(busy, knee)
+	ease := s.ease()
 	for i, m := range s.live {
 		if !judged || !isKnown(busy[i]) {
 			m.trim *= 1 - leak*min(dt, maxInterval).Seconds()
 			continue
 		}
-		m.stepTrim(mean-pressure(busy[i], knee), s.life())
+		m.stepTrim(mean-pressure(busy[i], knee), mean-math.Log(max(busy[i], idleKnee*knee)), s.life(), ease)
 	}
 	s.centre()
 }
@@ -84,7 +85,10 @@ func pressure(busy, knee float64) float64 {
 // stepTrim takes in the newest sample, if the trim has not seen it: to step twice
 // on the same one would take the way twice. life is how long connections last:
 // what is busy now are those of all that time.
-func (m *member) stepTrim(e, life float64) {
+//
+// e is how much less busy than the mean the node is; idle is the same with the CPU use
+// as it is, also where it is below the knee.
+func (m *member) stepTrim(e, idle, life, ease float64) {
 	c := &m.node.cpu
 	d := min(max(0, c.sampled.Sub(m.stepped)), maxInterval).Seconds()
 	first := m.stepped.IsZero()
@@ -93,7 +97,16 @@ func (m *member) stepTrim(e, life float64) {
 		return
 	}
 	then := m.past.mean(c.sampled.Add(-seconds(c.spacing+2*life)), c.sampled)
-	m.trim += (1 - math.Exp(-d/trimTime.Seconds())) * (then + e - m.trim)
+	estimate, tau := then+e, trimTime.Seconds()
+	switch k := &m.knowledge; {
+	case life == 0 && m.trim < k.usual-fallen:
+		estimate = max(estimate, min(then+idle, k.usual))
+		tau /= 1 + math.Pow(max(0, estimate-m.trim)/hurry, 2)
+	case k.isNoise(estimate - m.trim):
+		tau *= 1 + ease
+	}
+	m.knowledge.take(estimate, m.trim, d)
+	m.trim += (1 - math.Exp(-d/tau)) * (estimate - m.trim)
 	m.trim *= 1 - sampleLeak
 }
 
