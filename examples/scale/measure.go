@@ -146,6 +146,9 @@ func (p *place) start(ctx context.Context) error {
 // changed makes each change, by the agent and by hand.
 func (p *place) changed(ctx context.Context) error {
 	for _, c := range changes {
+		if c.adds && p.size == 1 { // the first TCP beside one of UDP: by hand, that is another table
+			continue
+		}
 		var took pairs
 		var cpu []float64
 		for round := range p.rounds {

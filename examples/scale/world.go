@@ -64,6 +64,8 @@ type change struct {
 	to func(st *state.State, round int) (after *state.State, what edited)
 	// full says that the yardstick is the whole text.
 	full bool
+	// adds says that a ServicePort comes or goes.
+	adds bool
 }
 
 // edited says of what a transaction by hand consists.
@@ -84,13 +86,13 @@ var changes = []change{
 		edit(after, i, swapShares)
 		return after, edited{changed: after.ServicePorts[i]}
 	}},
-	{name: "one ServicePort added", to: func(st *state.State, _ int) (*state.State, edited) {
+	{name: "one ServicePort added", adds: true, to: func(st *state.State, _ int) (*state.State, edited) {
 		after := next(st)
 		sp := servicePort(len(st.ServicePorts))
 		after.ServicePorts = append(after.ServicePorts, sp)
 		return after, edited{added: sp}
 	}},
-	{name: "one ServicePort removed", to: func(st *state.State, _ int) (*state.State, edited) {
+	{name: "one ServicePort removed", adds: true, to: func(st *state.State, _ int) (*state.State, edited) {
 		after := next(st)
 		last := len(st.ServicePorts) - 1
 		after.ServicePorts = after.ServicePorts[:last]
