@@ -21,8 +21,10 @@ const (
 	leanShare                      = 0.3 // the logarithm of a change of a share that is worth a rule
 	releaseGrowth                  = 1.4 // of a share whose cut is let go, that is worth a rule
 	releaseCalm                    = 2.5 // hystereses, that are worth one in any case
-	noiseTime                      = 60.0
-	usualTime                      = 300.0
+	// rest is the part of a hysteresis that is worth no rule even at the end of a way.
+	rest      = 0.25
+	noiseTime = 60.0
+	usualTime = 300.0
 	// A trim that is lower than usual by fallen, a logarithm, is one of a node that lost
 	// capacity. It goes back the faster the more of it seems to be there again: twice as
 	// fast at hurry.

@@ -38,7 +38,7 @@ func (s *service) bound(p []float64, c Config) {
 //
 // Whether a move is worth a rule is a question about the way to the target, and
 // not about the step: with short ticks every step is too small to be one.
-// Once under way, shares go all of it.
+// Once under way, shares go all of it, but for a rest that is worth no rule.
 func (s *service) move(e *Engine, now time.Time) bool {
 	if len(s.live) == 0 {
 		return false
@@ -50,7 +50,12 @@ func (s *service) move(e *Engine, now time.Time) bool {
 	s.bound(target, e.config)
 	p := s.shares(slowOf)
 	d := distance(p, target)
-	if d < noDifference || d < e.config.Hysteresis && !s.held.step {
+	worth := e.config.Hysteresis
+	if s.held.step {
+		worth *= rest
+	}
+	if d < max(noDifference, worth) {
+		s.held.step = false
 		s.held.hysteresis = d >= noDistance || s.leans() && distance(s.followed(), s.trimmed()) >= noDistance
 		return false
 	}
@@ -152,8 +157,8 @@ func (s *service) apply(c Config, must bool) bool {
 	s.bound(p, c)
 	s.restock(p, c)
 	d := distance(p, s.shares(factorOf))
-	quiet := !s.isCut() && s.life() == 0
-	if d < noDifference || !must && !quiet && !s.isWorth(d, c) {
+	over := !s.isCut() && s.life() == 0 && d >= rest*c.Hysteresis
+	if d < noDifference || !must && !over && !s.isWorth(d, c) {
 		return false
 	}
 	s.setFactor(p)
