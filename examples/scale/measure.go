@@ -95,7 +95,7 @@ func (p *place) cold(ctx context.Context) error {
 	var cold, other pairs
 	var memory, proxyMemory, weftMemory []float64
 	for range p.rounds {
-		if err := p.flush(p.bare, p.ours); err != nil {
+		if err := errors.Join(ctx.Err(), p.flush(p.bare, p.ours)); err != nil {
 			return err
 		}
 		bare, rss, err := p.nft(p.bare, text)
@@ -263,7 +263,7 @@ func (p *place) idles(ctx context.Context) error {
 }
 
 // others is what a transaction of one element costs somebody else.
-func (p *place) others(context.Context) error {
+func (p *place) others(ctx context.Context) error {
 	var took pairs
 	for _, ns := range []*lab.Namespace{p.ours, p.empty} {
 		if err := ns.Load("table ip other {\n\tset s {\n\t\ttype inet_service\n\t}\n}\n"); err != nil {
@@ -271,6 +271,9 @@ func (p *place) others(context.Context) error {
 		}
 	}
 	for range 3 * p.rounds {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		const text = "add element ip other s { 1 }\ndelete element ip other s { 1 }\n"
 		beside, _, err := p.nft(p.ours, text)
 		if err != nil {
