@@ -129,19 +129,7 @@ func (a *agent) cpu() (sum time.Duration, err error) {
 }
 
 // resident is the agent's memory in bytes.
-func (a *agent) resident() (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.cmd.Process.Pid))
-	if err != nil {
-		return 0, fmt.Errorf("read weft's memory: %w", err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmRSS:" {
-			n, err := strconv.Atoi(f[1])
-			return float64(n) * 1024, err
-		}
-	}
-	return 0, errors.New("read weft's memory: no VmRSS")
-}
+func (a *agent) resident() (float64, error) { return memory(a.cmd.Process.Pid, "VmRSS:") }
 
 func (a *agent) stop() {
 	_ = a.cmd.Process.Signal(syscall.SIGTERM) // it may have ended

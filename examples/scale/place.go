@@ -1,13 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
+	"strconv"
+	"strings"
 	"time"
 
 	"weft/examples/lab"
@@ -63,20 +65,57 @@ func (p *place) nft(ns *lab.Namespace, text string) (time.Duration, float64, err
 	return program(ns, "nft", "-f", file)
 }
 
+// program runs a program in a namespace, and says how long that takes and how much
+// memory in bytes. That is looked at while it runs: what the kernel counts up to the
+// end begins with the memory of the process that started it.
 func program(ns *lab.Namespace, name string, args ...string) (time.Duration, float64, error) {
 	cmd := exec.Command(name, args...)
-	var out []byte
-	var err error
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
 	start := time.Now()
-	if doErr := ns.Do(func() error { out, err = cmd.CombinedOutput(); return nil }); doErr != nil {
-		return 0, 0, doErr
+	if err := ns.Do(cmd.Start); err != nil {
+		return 0, 0, fmt.Errorf("%s: %w", name, err)
 	}
+	ended, most := make(chan struct{}), make(chan float64)
+	go func() { most <- peak(cmd.Process.Pid, ended) }()
+	err := cmd.Wait()
 	took := time.Since(start)
+	close(ended)
+	memory := <-most
 	if err != nil {
-		return 0, 0, fmt.Errorf("%s: %w: %s", name, err, out)
+		return 0, 0, fmt.Errorf("%s: %w: %s", name, err, out.Bytes())
 	}
-	usage, _ := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	return took, float64(usage.Maxrss) * 1024, nil
+	return took, memory, nil
+}
+
+// peak is the most memory in bytes that a process was seen to have. One that runs for
+// long is looked at more rarely.
+func peak(pid int, ended <-chan struct{}) (most float64) {
+	for wait := 500 * time.Microsecond; ; wait = min(2*wait, 10*time.Millisecond) {
+		if now, err := memory(pid, "VmHWM:"); err == nil {
+			most = now
+		}
+		select {
+		case <-ended:
+			return most
+		case <-time.After(wait):
+		}
+	}
+}
+
+// memory is a line of what proc(5) tells of a process, in bytes.
+func memory(pid int, which string) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read a process's memory: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == which {
+			n, err := strconv.Atoi(f[1])
+			return float64(n) * 1024, err
+		}
+	}
+	return 0, errors.New("read a process's memory: no " + which)
 }
 
 // settleTime is for the kernel to free what was deleted, which it does behind
