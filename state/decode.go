@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"weft/state/fingerprint"
 	"weft/state/strict"
 )
 
@@ -41,7 +42,7 @@ type spare struct {
 
 // record is a document that was read.
 type record struct {
-	text        fingerprint
+	text        fingerprint.Print
 	servicePort *ServicePort
 }
 
@@ -158,7 +159,7 @@ func (b *body) read(before []record) {
 		if doc.same >= 0 {
 			b.records[i] = before[doc.same]
 		} else {
-			b.records[i].text = fingerprintOf(doc.text, b.seed)
+			b.records[i].text = fingerprint.Of(doc.text, b.seed)
 			pending = append(pending, i)
 		}
 	}
@@ -170,7 +171,7 @@ func (b *body) read(before []record) {
 // moved takes over the records of documents that stand elsewhere than before, and
 // returns the others.
 func (b *body) moved(pending []int, before []record) []int {
-	wanted := make(map[fingerprint]int, len(pending))
+	wanted := make(map[fingerprint.Print]int, len(pending))
 	for _, i := range pending {
 		wanted[b.records[i].text] = i
 	}
@@ -198,9 +199,6 @@ const perWorker = 32
 
 // parse reads the documents with the given indexes on all processors.
 func (b *body) parse(pending []int) {
-	if len(pending) == 0 {
-		return
-	}
 	problems := make([][]*strict.Problem, len(pending))
 	workers := max(1, min(runtime.GOMAXPROCS(0), len(pending)/perWorker))
 	var g errgroup.Group

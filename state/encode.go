@@ -48,21 +48,21 @@ func (e *Encoder) Encode(s *State) ([]byte, error) {
 
 // encode writes a State that is sorted: the header, which is good until the next
 // one, and the documents. Nobody changes them.
-func (e *Encoder) encode(s *State) ([][]byte, error) {
+func (e *Encoder) encode(s *State) (texts, error) {
 	next := e.before(s.ServicePorts)
 	if !isSurelyGood(s, next) {
 		if err := Validate(s); err != nil {
 			return nil, err
 		}
 	}
-	texts := make([][]byte, 1, len(s.ServicePorts)+1)
+	list := make(texts, 1, len(s.ServicePorts)+1)
 	for i, p := range s.ServicePorts {
 		next[i] = e.document(p, next[i])
-		texts = append(texts, next[i].text)
+		list = append(list, next[i].text)
 	}
 	e.header, e.known = appendHeader(e.header[:0], s), next
-	texts[0] = e.header
-	return texts, nil
+	list[0] = e.header
+	return list, nil
 }
 
 // before are the ServicePorts of the State before that are the same ones as these,

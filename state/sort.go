@@ -85,9 +85,15 @@ func (s *State) sorted(before *State) *State {
 // that are equal cost no more than that; in a list without order, the lists may
 // hold more than what differs.
 func Difference(before, after []*ServicePort) (gone, came []*ServicePort) {
+	return DifferenceFunc(before, after, func(b, a *ServicePort) bool { return b == a })
+}
+
+// DifferenceFunc is [Difference] for records of which same tells whether one may take
+// the other's place. It is true for no others than the same ServicePort.
+func DifferenceFunc(before, after []*ServicePort, same func(before, after *ServicePort) bool) (gone, came []*ServicePort) {
 	for len(before) > 0 && len(after) > 0 {
 		switch b, a := before[0], after[0]; {
-		case b == a:
+		case same(b, a):
 			before, after = before[1:], after[1:]
 		case b.Compare(a) <= 0:
 			gone, before = append(gone, b), before[1:]

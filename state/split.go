@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"slices"
 
+	"weft/state/fingerprint"
 	"weft/state/strict"
 )
 
@@ -15,18 +16,6 @@ type document struct {
 	// same is the document of the file before with the same text, counted without the
 	// header; -1 if that is not known.
 	same int
-}
-
-// fingerprint is what is kept of a text that is megabytes with its like. That
-// another text has the same has a chance of one in 2^64, which nobody can better
-// who does not know the seed.
-type fingerprint struct {
-	length int
-	sum    uint64
-}
-
-func fingerprintOf(text []byte, seed maphash.Seed) fingerprint {
-	return fingerprint{len(text), maphash.Bytes(seed, text)}
 }
 
 // line is the line of the file on which the document begins. It is counted only
@@ -60,9 +49,6 @@ func splitLike(data []byte, before []record, seed maphash.Seed, docs []document)
 	return docs
 }
 
-// around is how far from its place before a document is looked for.
-const around = 2
-
 // repeated finds the document that stands again at a marker, and where it ends; -1
 // if there is none near its place.
 func repeated(data []byte, begin int, before []record, near int, seed maphash.Seed) (same, end int) {
@@ -70,16 +56,13 @@ func repeated(data []byte, begin int, before []record, near int, seed maphash.Se
 	if !ok || isMarker(rest) {
 		return -1, begin
 	}
-	for _, i := range [...]int{near, near - 1, near + 1, near - around, near + around} {
-		if i < 0 || i >= len(before) || before[i].text.length > len(rest) {
-			continue
-		}
-		text, behind := rest[:before[i].text.length], rest[before[i].text.length:]
-		if (len(behind) == 0 || bytes.HasSuffix(text, []byte("\n")) && isMarker(behind)) && fingerprintOf(text, seed) == before[i].text {
-			return i, len(data) - len(behind)
-		}
+	same = fingerprint.Begins(rest, len(before), func(i int) fingerprint.Print { return before[i].text }, near, seed, func(text, behind []byte) bool {
+		return len(behind) == 0 || bytes.HasSuffix(text, []byte("\n")) && isMarker(behind)
+	})
+	if same < 0 {
+		return -1, begin
 	}
-	return -1, begin
+	return same, begin + len(plainMarker) + before[same].text.Len()
 }
 
 // split cuts a YAML stream at its document markers: lines that are --- or begin

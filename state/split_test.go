@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"weft/state/fingerprint"
 )
 
 // TestSplitLike: documents are found in the same places whatever the file before
@@ -27,7 +29,7 @@ func TestSplitLike(t *testing.T) {
 		docs, seed := split(old)[1:], maphash.MakeSeed()
 		var known []record
 		for _, doc := range docs {
-			known = append(known, record{text: fingerprintOf(doc.text, seed)})
+			known = append(known, record{text: fingerprint.Of(doc.text, seed)})
 		}
 		got, want := splitLike(data, known, seed, split(old)[:0]), split(data)
 		for i := range got {

@@ -1,9 +1,9 @@
 package state
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
+	"weft/state/replace"
 )
 
 // The defaults of a Store.
@@ -31,7 +31,7 @@ type Store struct {
 
 	path    string
 	encoder Encoder
-	size    int       // of the file, in bytes
+	size    int64     // of the file, in bytes
 	last    *State    // what the file holds, as far as we know
 	wrote   time.Time // when, by the clock of the caller
 }
@@ -57,7 +57,7 @@ func (s *Store) Load() (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.last, s.wrote, s.size = last.sorted(nil), last.Written, len(data)
+	s.last, s.wrote, s.size = last.sorted(nil), last.Written, int64(len(data))
 	return last, nil
 }
 
@@ -105,7 +105,10 @@ func (s *Store) Write(st *State, now time.Time) (written bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("encode the state: %w", err)
 	}
-	size, err := replace(s.path, texts)
+	var size int64
+	if err = os.MkdirAll(filepath.Dir(s.path), 0o755); err == nil {
+		size, err = replace.File(s.path, texts)
+	}
 	if err != nil {
 		return false, fmt.Errorf("write the state file %s: %w", s.path, err)
 	}
@@ -159,12 +162,7 @@ func sameRules(a, b *State) bool {
 }
 
 func sameServicePort(p, q *ServicePort) bool {
-	return p == q || keyOf(p) == keyOf(q) && p.NodePort == q.NodePort && p.Affinity == q.Affinity && p.Skipped == q.Skipped &&
-		slices.EqualFunc(p.Endpoints, q.Endpoints, sameShare)
-}
-
-func sameShare(a, b Endpoint) bool {
-	return a.Address == b.Address && a.Port == b.Port && a.Node == b.Node && a.Share == b.Share
+	return p == q || p.Skipped == q.Skipped && p.AsksTheSame(q)
 }
 
 // sameMeasurements reports whether two sorted States whose rules are the same also
@@ -187,26 +185,15 @@ func sameCPU(a, b *CPU) bool {
 	return a == b || a != nil && b != nil && a.Ratio == b.Ratio && a.Measured.Equal(b.Measured) && a.Source == b.Source
 }
 
-// replace puts a new file in the old one's place. The temporary file is in the
-// same folder, since a rename works only inside a file system, and is synced
-// before, or a power cut could leave an empty file under the name.
-func replace(path string, texts [][]byte) (size int, err error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return 0, err
+// texts are a file in parts.
+type texts [][]byte
+
+func (t texts) WriteTo(w io.Writer) (size int64, err error) {
+	for _, text := range t {
+		n, err := w.Write(text)
+		if size += int64(n); err != nil {
+			return size, err
+		}
 	}
-	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o644))
-	if err != nil {
-		return 0, err
-	}
-	defer f.Cleanup() // after the replacement it does nothing
-	w := bufio.NewWriterSize(f, 64<<10)
-	for _, text := range texts {
-		n, _ := w.Write(text) // it keeps its first error
-		size += n
-	}
-	if err := w.Flush(); err != nil {
-		return 0, err
-	}
-	return size, f.CloseAtomicallyReplace()
+	return size, nil
 }

@@ -168,9 +168,11 @@ func (p *ServicePort) Compare(q *ServicePort) int {
 // explains a share is no part of it.
 func (p *ServicePort) AsksTheSame(q *ServicePort) bool {
 	return p.Compare(q) == 0 && p.Affinity == q.Affinity && p.Steered() == q.Steered() &&
-		slices.EqualFunc(p.Endpoints, q.Endpoints, func(a, b Endpoint) bool {
-			return a.Address == b.Address && a.Port == b.Port && a.Node == b.Node && a.Share == b.Share
-		})
+		slices.EqualFunc(p.Endpoints, q.Endpoints, sameShare)
+}
+
+func sameShare(a, b Endpoint) bool {
+	return a.Address == b.Address && a.Port == b.Port && a.Node == b.Node && a.Share == b.Share
 }
 
 // AddrPort is the endpoint's address and port.

@@ -40,14 +40,14 @@ func exitCode(err error) int {
 	var c coded
 	var failed *render.Error
 	var refused *apply.Refusal
-	var bare *apply.Unproven
+	var unsure *apply.Unproven
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &c):
 		return c.code
-	case errors.As(err, &bare):
-		return exitCode(unproven(bare.Report))
+	case errors.As(err, &unsure):
+		return exitCode(unproven(unsure.Report))
 	case errors.As(err, &refused):
 		return exitRefused
 	case errors.As(err, &failed):

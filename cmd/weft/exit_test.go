@@ -1,11 +1,33 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
 	"testing"
+
+	"weft/render/apply"
+	"weft/render/verify"
 )
+
+// TestExitCodeOfUnprovenRules: however an error is wrapped, its report says the code.
+func TestExitCodeOfUnprovenRules(t *testing.T) {
+	differs, unknown := []verify.Difference{{}}, []verify.Doubt{{}}
+	for _, c := range []struct {
+		name   string
+		report *verify.Report
+		want   int
+	}{
+		{"some differ", &verify.Report{Differs: differs}, 8},
+		{"some cannot be told", &verify.Report{Unknown: unknown}, 9},
+		{"both", &verify.Report{Differs: differs, Unknown: unknown}, 8},
+	} {
+		if got := exitCode(fmt.Errorf("for state 1 of 2: %w", &apply.Unproven{Report: c.report})); got != c.want {
+			t.Errorf("%s: got %d, want %d", c.name, got, c.want)
+		}
+	}
+}
 
 // TestExitCodesAreTold compares the codes of exit.go with those that the README and
 // the help tell.

@@ -94,9 +94,15 @@ func (l *Loop) readState() (end func()) {
 // stateText is the text of the state that the pass is about.
 func (l *Loop) stateText() []byte {
 	if l.text == nil { // the file is gone, or another one now, which was refused
-		l.text, _ = state.Encode(l.st) // it was decoded
+		return encoded(l.st)
 	}
 	return l.text
+}
+
+// encoded is a state that was decoded, as a file.
+func encoded(st *state.State) []byte {
+	text, _ := state.Encode(st) // what was decoded is good
+	return text
 }
 
 // readInto is os.ReadFile into memory that is there already.

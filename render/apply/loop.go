@@ -220,7 +220,7 @@ func (l *Loop) try(ctx context.Context, c candidate, force bool) error {
 		err = l.load(ctx, c, desired, force)
 	}
 	if ctx.Err() == nil {
-		l.keep(desired, l.stateText(), err)
+		l.keep(desired, l.stateText, err)
 	}
 	return err
 }
@@ -252,12 +252,13 @@ func (l *Loop) tellLeftOut(list []render.LeftOut) {
 	}
 }
 
-// keep notes in the history how a transaction ended.
-func (l *Loop) keep(desired *Desired, text []byte, err error) {
+// keep notes in the history how a transaction ended. text gives that of the state, if
+// there is something to note.
+func (l *Loop) keep(desired *Desired, text func() []byte, err error) {
 	if l.Keep == nil || err != nil && l.said["apply"] == err.Error() {
 		return
 	}
-	if e, ok := Record(desired, text, err); ok {
+	if e, ok := Record(desired, text(), err); ok {
 		l.Keep(e)
 	}
 }

@@ -2,8 +2,6 @@ package apply
 
 import (
 	"context"
-
-	"weft/state"
 )
 
 // readPin takes in whether something is pinned. While that cannot be told, what
@@ -44,9 +42,7 @@ func (l *Loop) bringPinned(ctx context.Context, force bool) error {
 	if ctx.Err() != nil {
 		return nil // told to stop: what failed for that is no failure
 	}
-	if text, encoding := state.Encode(l.pinned.State); encoding == nil {
-		l.keep(l.pinned, text, err)
-	}
+	l.keep(l.pinned, func() []byte { return encoded(l.pinned.State) }, err)
 	l.complain("apply", "pinned rules not loaded", err)
 	return err
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"weft/state/fingerprint"
 )
 
 // TestDocuments: a state is cut in the same places whatever stood before.
@@ -26,7 +28,7 @@ func TestDocuments(t *testing.T) {
 		seed := maphash.MakeSeed()
 		known := cutDocuments([]byte(strings.Join(before, "")), nil, seed)
 		got, want := cutDocuments(text, known.prints, seed), cutDocuments(text, nil, seed)
-		if d := cmp.Diff(want, got, cmp.AllowUnexported(documents{}, fingerprint{})); d != "" || string(bytes.Join(got.texts, nil)) != string(text) {
+		if d := cmp.Diff(want, got, cmp.AllowUnexported(documents{}, fingerprint.Print{})); d != "" || string(bytes.Join(got.texts, nil)) != string(text) {
 			t.Error(d)
 		}
 	})

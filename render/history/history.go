@@ -26,12 +26,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/google/renameio/v2"
 )
 
 // Result is how a transaction ended.
@@ -175,19 +172,6 @@ func (l *Log) add(e Entry) error {
 	}
 	l.remember(files)
 	return nil
-}
-
-// write replaces a file whole or not at all.
-func write(path string, c contents) error {
-	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o644))
-	if err != nil {
-		return err
-	}
-	defer f.Cleanup() // after the replacement it does nothing
-	if _, err := c.WriteTo(f); err != nil {
-		return err
-	}
-	return f.CloseAtomicallyReplace()
 }
 
 // List is what the history holds, oldest first, without texts. Entries that

@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"weft/state/fingerprint"
+	"weft/state/replace"
 )
 
 // memory is what the one who adds knows of the folder, so that it is not read
@@ -26,7 +29,7 @@ type kept struct {
 	head head
 	text []string
 	// state are the fingerprints of the documents of its state.
-	state []fingerprint
+	state []fingerprint.Print
 }
 
 // remembered is what the folder holds.
@@ -93,7 +96,7 @@ func (l *Log) keep(files []file, e Entry) ([]file, error) {
 
 // cut takes an entry apart.
 func (l *Log) cut(e Entry) (*kept, documents) {
-	var before []fingerprint
+	var before []fingerprint.Print
 	if l.memory.last != nil {
 		before = l.memory.last.state
 	} else {
@@ -104,7 +107,7 @@ func (l *Log) cut(e Entry) (*kept, documents) {
 }
 
 func (l *Log) put(files []file, e *kept, data contents) ([]file, error) {
-	if err := write(filepath.Join(l.folder, fileName(e.head.ID)), data); err != nil {
+	if _, err := replace.File(filepath.Join(l.folder, fileName(e.head.ID)), data); err != nil {
 		return nil, err
 	}
 	l.memory.last = e
@@ -126,7 +129,7 @@ func (l *Log) after(files []file, e Entry, next *kept, docs documents) (contents
 		return contents{}, head{}, false
 	}
 	text := difference(last.text, next.text)
-	state := differ(last.state, next.state, fingerprint.size, func(j int) string { return string(docs.texts[j]) })
+	state := differ(last.state, next.state, fingerprint.Print.Len, func(j int) string { return string(docs.texts[j]) })
 	if 4*(len(text.literals)+len(state.literals)) > size(next.text)+len(e.State) {
 		return contents{}, head{}, false
 	}

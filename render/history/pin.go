@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"weft/state/replace"
 )
 
 // PinFile is the path to follow in order to learn of pins in a folder.
@@ -20,7 +22,7 @@ func Pin(folder string, e Entry) error {
 	}
 	data, _, err := encode(e)
 	if err == nil {
-		err = write(PinFile(folder), data)
+		_, err = replace.File(PinFile(folder), data)
 	}
 	if err != nil {
 		return fmt.Errorf("pin entry %d: %w", e.ID, err)

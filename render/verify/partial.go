@@ -35,7 +35,7 @@ func (p *Prover) affected(st *state.State, want Want) (*parts, bool) {
 		return nil, false
 	}
 	a := &parts{}
-	a.gone, a.came = p.renewed(state.Difference(p.state.ServicePorts, st.ServicePorts))
+	a.gone, a.came = state.DifferenceFunc(p.state.ServicePorts, st.ServicePorts, p.renews)
 	if want.Masquerade == MasqueradeRemote && !slices.Equal(localAddresses(a.came, st.Node), localAddresses(a.gone, st.Node)) {
 		return nil, false // who is local is a question of all together
 	}
@@ -47,21 +47,17 @@ func (p *Prover) affected(st *state.State, want Want) (*parts, bool) {
 	return a, p.concerned(a)
 }
 
-// renewed leaves out what asks for the same as before: its answers are those of the
-// record that it takes the place of.
-func (p *Prover) renewed(gone, came []*state.ServicePort) (left, new []*state.ServicePort) {
-	for len(gone) > 0 && len(came) > 0 {
-		switch g, c := gone[0], came[0]; {
-		case g.AsksTheSame(c):
-			p.index.rename(g, c)
-			gone, came = gone[1:], came[1:]
-		case g.Compare(c) <= 0:
-			left, gone = append(left, g), gone[1:]
-		default:
-			new, came = append(new, c), came[1:]
-		}
+// renews puts a record in the place of one that asks for the same: its answers are
+// the same, since what explains a share is no question.
+func (p *Prover) renews(before, after *state.ServicePort) bool {
+	if before == after {
+		return true
 	}
-	return append(left, gone...), append(new, came...)
+	same := before.AsksTheSame(after)
+	if same {
+		p.index.rename(before, after)
+	}
+	return same
 }
 
 // concerned finds the ServicePorts to ask about; false if they are too many.

@@ -161,6 +161,19 @@ func TestExplanationsAreNoQuestion(t *testing.T) {
 		if r := sc.p.Check(sc.st, verify.Want{}); !r.OK() {
 			t.Fatal(r)
 		}
+	} // The last one goes, and its chain stays: nothing comes there any more.
+	sc.explain()
+	if r := sc.p.Check(sc.st, verify.Want{}); !r.OK() {
+		t.Fatal(r)
+	}
+	gone := *sc.st.ServicePorts[11]
+	st := *sc.st
+	st.ServicePorts = st.ServicePorts[:11]
+	sc.st = &st
+	load(t, sc.ns, fmt.Sprintf("delete element ip weft service-nodeports { tcp . %[1]d }\ndelete element ip weft tcp-nodeports { %[1]d }\n", gone.NodePort))
+	sc.follow()
+	if r := sc.p.Check(sc.st, verify.Want{}); len(r.Differs) != 1 || r.Differs[0].Chain != "svc-11" {
+		t.Errorf("chain svc-11 is of no use, and the prover says %s", r)
 	}
 }
 

@@ -100,11 +100,11 @@ func (s *service) leanOn(c Config) {
 // followed are the shares by the trims that the target follows, trimmed those by the
 // trims as they are.
 func (s *service) followed() []float64 {
-	return s.shares(func(m *member) float64 { return m.latency * math.Exp(m.lean) })
+	return s.shares(func(m *member) float64 { return m.latency * exp(m.lean) })
 }
 
 func (s *service) trimmed() []float64 {
-	return s.shares(func(m *member) float64 { return m.latency * math.Exp(m.trim) })
+	return s.shares(func(m *member) float64 { return m.latency * exp(m.trim) })
 }
 
 // leans reports whether the trims are others than the target follows.

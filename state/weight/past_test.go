@@ -58,7 +58,7 @@ func TestBound(t *testing.T) {
 			low[i] *= floor
 			high[i] *= ceiling
 		}
-		bound(nil, p, low, high)
+		bound(new(scratch), p, low, high)
 		sum := 0.0
 		for i := range p {
 			sum += p[i]

@@ -4,7 +4,7 @@ import "slices"
 
 // scratch is room for the numbers of one step of one ServicePort: a large cluster
 // has thousands, and what each needed for a moment was most of the garbage of an
-// idle agent. What it gave is good until it is cleared. A nil scratch has no room.
+// idle agent. What it gave is good until it is cleared.
 type scratch struct {
 	room    []float64
 	figures figures
@@ -14,9 +14,6 @@ func (r *scratch) clear() { r.room = r.room[:0] }
 
 // floats are n zeros.
 func (r *scratch) floats(n int) []float64 {
-	if r == nil {
-		return make([]float64, n)
-	}
 	begin := len(r.room)
 	if cap(r.room)-begin < n { // what was given before keeps the room that it has
 		r.room, begin = make([]float64, 0, 2*cap(r.room)+n), 0
