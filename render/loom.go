@@ -31,7 +31,7 @@ type loom struct {
 	binding  []any   // the index and the variables of the entry that begins
 	scratch  []*limited
 	before   []string // see output
-	blocks   int      // of the last output, and a few
+	parts    int      // of the last output, and a few
 	executed int      // entries, so far
 	// apart notes what a crew asks for, while there is one.
 	apart   *atomic.Uint32
@@ -97,12 +97,15 @@ func (l *loom) weave(ctx context.Context, changed dependency) (*output, error) {
 		}
 	}
 	l.ctx, l.depth, l.frames, l.culprit = ctx, 0, l.frames[:0], nil
-	l.out = &output{limited: limited{ctx: ctx}, before: l.before, blocks: make([]Block, 0, l.blocks), between: make([]string, 0, len(l.before))}
+	l.out = &output{
+		limited: limited{ctx: ctx}, parts: make([]string, 0, l.parts), entries: make([]bool, 0, l.parts),
+		before: l.before, between: make([]string, 0, len(l.before)),
+	}
 	if err := l.woven.Execute(l.out, l.view.data); err != nil {
 		return nil, err
 	}
 	l.out.close()
-	l.blocks = len(l.out.blocks) + len(l.out.blocks)/64
+	l.parts = len(l.out.parts) + len(l.out.parts)/64
 	return l.out, nil
 }
 

@@ -27,17 +27,18 @@ func (l *limited) Write(p []byte) (int, error) {
 }
 
 // output collects what woven templates write. As long as nothing is done with
-// the text but to write it, each entry stays a block of its own.
+// the text but to write it, each entry stays a part of its own.
 type output struct {
-	limited // what was written since the last block
-	blocks  []Block
-	size    int                  // of the blocks
-	whole   bool                 // the text is wanted as one: there are no blocks
+	limited // what was written since the last part
+	parts   []string
+	entries []bool               // of each part: it is for a ServicePort
+	size    int                  // of the parts
+	whole   bool                 // the text is wanted as one: there are no parts
 	before  []string             // the texts between entries of the last rendering
 	between []string             // and those of this one
-	open    []int                // the blocks with which a residue may begin
-	doubt   bool                 // some block holds a residue
-	culprit map[int]*ServicePort // whose block holds one, if it is for that ServicePort alone
+	open    []int                // the parts with which a residue may begin
+	doubt   bool                 // some part holds a residue
+	culprit map[int]*ServicePort // whose part holds one, if it is for that ServicePort alone
 }
 
 func (o *output) Write(p []byte) (int, error) {
@@ -60,21 +61,17 @@ func (o *output) emit(k *kept, p *ServicePort) error {
 		return fmt.Errorf("%w: expected at most %d MiB", errTooLarge, maxOutput>>20)
 	}
 	o.close()
-	b := Block{Text: k.text}
-	if p != nil {
-		b.ServicePort = p.origin
-	}
 	if k.ending == endsBadly && k.alone {
 		if o.culprit == nil {
 			o.culprit = map[int]*ServicePort{}
 		}
-		o.culprit[len(o.blocks)] = p
+		o.culprit[len(o.parts)] = p
 	}
-	o.add(b, k.ending)
+	o.add(k.text, k.ending, p != nil)
 	return nil
 }
 
-// close makes a block of what was written since the last one: the string of the
+// close makes a part of what was written since the last one: the string of the
 // last rendering, if it is the same text.
 func (o *output) close() {
 	if o.Len() == 0 {
@@ -88,16 +85,16 @@ func (o *output) close() {
 	}
 	o.Reset()
 	o.between = append(o.between, text)
-	o.add(Block{Text: text}, endingOf(text))
+	o.add(text, endingOf(text), false)
 }
 
-func (o *output) add(b Block, e ending) {
+func (o *output) add(text string, e ending, entry bool) {
 	o.doubt = o.doubt || e == endsBadly
 	if e == endsOpen {
-		o.open = append(o.open, len(o.blocks))
+		o.open = append(o.open, len(o.parts))
 	}
-	o.blocks = append(o.blocks, b)
-	o.size += len(b.Text)
+	o.parts, o.entries = append(o.parts, text), append(o.entries, entry)
+	o.size += len(text)
 }
 
 // ending says what is known of residues in a text.
@@ -137,31 +134,31 @@ func residue(text string) (at int, what string) {
 	return at, what
 }
 
-// residue reports whether the text holds a residue, and in the block of which
+// residue reports whether the text holds a residue, and in the part of which
 // ServicePort the first one is: nil if it is elsewhere.
 func (o *output) residue() (culprit *ServicePort, found bool) {
 	for _, i := range o.open {
-		tail := o.blocks[i].Text[max(0, len(o.blocks[i].Text)-longest):]
-		if at, what := residue(tail + following(o.blocks[i+1:])); what != "" && at < len(tail) {
+		tail := o.parts[i][max(0, len(o.parts[i])-longest):]
+		if at, what := residue(tail + following(o.parts[i+1:])); what != "" && at < len(tail) {
 			return nil, true
 		}
 	}
 	if !o.doubt {
 		return nil, false
 	}
-	for i := range o.blocks {
-		if _, what := residue(o.blocks[i].Text); what != "" {
+	for i, part := range o.parts {
+		if _, what := residue(part); what != "" {
 			return o.culprit[i], true
 		}
 	}
 	return nil, true
 }
 
-// following is the beginning of what blocks say together.
-func following(blocks []Block) string {
+// following is the beginning of what parts say together.
+func following(parts []string) string {
 	var b strings.Builder
-	for i := 0; i < len(blocks) && b.Len() < longest; i++ {
-		b.WriteString(blocks[i].Text)
+	for i := 0; i < len(parts) && b.Len() < longest; i++ {
+		b.WriteString(parts[i])
 	}
 	return b.String()
 }

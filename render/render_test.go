@@ -377,14 +377,11 @@ func TestVars(t *testing.T) {
 	}
 }
 
-// TestSameText: how a text is cut into blocks makes no difference.
+// TestSameText: how a text is cut into parts makes no difference.
 func TestSameText(t *testing.T) {
 	cut := func(parts ...string) *render.Result {
 		r := render.NewResult("x", "")
-		r.Blocks = nil
-		for _, p := range parts {
-			r.Blocks = append(r.Blocks, render.Block{Text: p})
-		}
+		r.Parts = parts
 		return r
 	}
 	for _, c := range []struct {
@@ -399,7 +396,7 @@ func TestSameText(t *testing.T) {
 		{cut("abc", "d"), cut("axcd"), false},
 	} {
 		if got := c.a.SameText(c.b); got != c.want || c.b.SameText(c.a) != c.want {
-			t.Errorf("%+v and %+v: got %v, want %v", c.a.Blocks, c.b.Blocks, got, c.want)
+			t.Errorf("%+v and %+v: got %v, want %v", c.a.Parts, c.b.Parts, got, c.want)
 		}
 	}
 }

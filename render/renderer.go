@@ -69,12 +69,12 @@ func (r *Renderer) render(ctx context.Context, st *state.State) (*Result, error)
 	}
 	failures := 0
 	for {
-		blocks, failed, err := r.once(ctx, st, out)
+		text, failed, err := r.once(ctx, st, out)
 		if err != nil {
 			return nil, err
 		}
 		if failed == nil {
-			result := newResult(r.loom.set.Name, blocks)
+			result := &Result{Set: r.loom.set.Name, Parts: text.parts, entries: text.entries}
 			slices.SortFunc(leftOut, func(a, b LeftOut) int { return a.ServicePort.Compare(b.ServicePort) })
 			result.LeftOut = leftOut
 			result.origins, result.source = r.origins(st, out, result), r.loom.set.source
@@ -94,18 +94,18 @@ func (r *Renderer) render(ctx context.Context, st *state.State) (*Result, error)
 
 // once executes the set for a state without some ServicePorts. failed is what is
 // wrong with a template, or with the next ServicePort.
-func (r *Renderer) once(ctx context.Context, st *state.State, out map[*state.ServicePort]bool) (blocks []Block, failed *Error, err error) {
+func (r *Renderer) once(ctx context.Context, st *state.State, out map[*state.ServicePort]bool) (text *output, failed *Error, err error) {
 	changed, err := r.loom.view.show(st, out)
 	if err != nil {
 		r.loom = nil // its view may be half of two states
 		return nil, nil, err
 	}
-	text, err := r.loom.weave(ctx, changed)
+	text, err = r.loom.weave(ctx, changed)
 	culprit, found := r.loom.culprit, false
 	if err == nil {
 		if culprit, found = text.residue(); !found {
 			r.loom.before = text.between
-			return text.blocks, nil, nil
+			return text, nil, nil
 		}
 	}
 	if culprit != nil {
@@ -118,7 +118,7 @@ func (r *Renderer) once(ctx context.Context, st *state.State, out map[*state.Ser
 		return nil, nil, err
 	}
 	plain, failed := x.render()
-	return []Block{{Text: plain}}, failed, nil
+	return &output{parts: []string{plain}}, failed, nil
 }
 
 // alone says what is wrong with a ServicePort for which a template fails whatever

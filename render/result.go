@@ -10,15 +10,16 @@ import (
 type Result struct {
 	// Set is the name of the set that was executed: for [Auto] the chosen one.
 	Set string
-	// Blocks are the text in its order, cut where the template began and ended
+	// Parts are the text in its order, cut where the template began and ended
 	// what it writes for each item of a list, such as a ServicePort. A cut may be
-	// anywhere in a line. Results of one [Renderer] share the strings of blocks
+	// anywhere in a line. Results of one [Renderer] share the strings of parts
 	// that are the same, so that comparing these costs nothing.
-	Blocks []Block
+	Parts []string
 	// LeftOut are the ServicePorts that the templates could not render, or that the
 	// vars leave alone, in the order of the state. kube-proxy serves them.
 	LeftOut []LeftOut
 
+	entries []bool // of each part: it was written for a ServicePort; nil if that is not known
 	origins func() []Origin
 	open    []Place // ranges with entries that depend on other ServicePorts
 	source  func(file string) string
@@ -33,14 +34,6 @@ func (r *Result) Source(file string) string {
 	return r.source(file)
 }
 
-// Block is a part of a rendered ruleset.
-type Block struct {
-	Text string
-	// ServicePort is the record of the state that the block is for: nil for what
-	// stands between them.
-	ServicePort *state.ServicePort
-}
-
 // LeftOut is a ServicePort without rules, and the reason.
 type LeftOut struct {
 	ServicePort *state.ServicePort
@@ -50,31 +43,17 @@ type LeftOut struct {
 // NewResult is a Result of text that was rendered before. Of its lines nobody
 // knows the origin.
 func NewResult(set, text string) *Result {
-	return newResult(set, []Block{{Text: text}})
+	return &Result{Set: set, Parts: []string{text}}
 }
 
-func newResult(set string, blocks []Block) *Result {
-	return &Result{Set: set, Blocks: blocks}
-}
-
-// Text is what nft would load: all blocks, put together each time, since few ask
+// Text is what nft would load: all parts, put together each time, since few ask
 // for megabytes and fewer ask twice.
-func (r *Result) Text() string {
-	if len(r.Blocks) == 1 {
-		return r.Blocks[0].Text
-	}
-	var b strings.Builder
-	b.Grow(r.Len())
-	for i := range r.Blocks {
-		b.WriteString(r.Blocks[i].Text)
-	}
-	return b.String()
-}
+func (r *Result) Text() string { return strings.Join(r.Parts, "") }
 
 // Len is the length of the text in bytes.
 func (r *Result) Len() (n int) {
-	for i := range r.Blocks {
-		n += len(r.Blocks[i].Text)
+	for _, part := range r.Parts {
+		n += len(part)
 	}
 	return n
 }
@@ -90,11 +69,11 @@ func (r *Result) SameText(other *Result) bool {
 	}
 	var a, b string
 	for i, j := 0, 0; ; {
-		for ; a == "" && i < len(r.Blocks); i++ {
-			a = r.Blocks[i].Text
+		for ; a == "" && i < len(r.Parts); i++ {
+			a = r.Parts[i]
 		}
-		for ; b == "" && j < len(other.Blocks); j++ {
-			b = other.Blocks[j].Text
+		for ; b == "" && j < len(other.Parts); j++ {
+			b = other.Parts[j]
 		}
 		n := min(len(a), len(b))
 		if n == 0 {

@@ -351,6 +351,15 @@ func familiesOf(addrs []netip.Addr) (has [2]bool) {
 	return has
 }
 
+// familiesTaken are those of the endpoints of a ServicePort that is steered.
+func familiesTaken(p *ServicePort) (has [2]bool) {
+	for i := range p.Endpoints {
+		f := familyOf(p.Endpoints[i].Address)
+		has[f] = has[f] || p.Steered()
+	}
+	return has
+}
+
 func index(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 
 func float(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }

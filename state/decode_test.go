@@ -3,8 +3,11 @@ package state
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -131,5 +134,50 @@ func TestDecoderKeepsPointers(t *testing.T) {
 		if isChanged := keyOf(p) == keyOf(s.ServicePorts[42]); same == isChanged {
 			t.Errorf("ServicePort %d %s: same pointer %t", i, p.ID(), same)
 		}
+	}
+}
+
+// What a Decoder knows of the last file hides nothing of the next.
+func TestDecoderOverlooksNothing(t *testing.T) {
+	st := large(20, 3)
+	text := string(must[[]byte](t)(Encode(st)))
+	st.ServicePorts[7].Skipped = "to be seen"
+	for i := range st.ServicePorts[7].Endpoints {
+		st.ServicePorts[7].Endpoints[i].Address = netip.AddrFrom16([16]byte{0xfd, 15: byte(i + 1)})
+	}
+	skipped := string(must[[]byte](t)(Encode(st)))
+	docs := strings.Split(text, "---\n")
+	slices.Reverse(docs[1:])
+	backwards := strings.Join(docs, "---\n")
+	tests := map[string]struct{ file, old, new, want string }{
+		"nodePort of another":     {text, "nodePort: 30007", "nodePort: 30009", "which team-7/service-7:http at line"},
+		"name of another":         {text, "name: service-7", "name: service-9", ""},
+		"ServicePort of another":  {text, "namespace: team-7\nname: service-7", "namespace: team-9\nname: service-9", "got the ServicePort team-9/service-9:http/tcp again"},
+		"name out of order":       {text, "name: service-7", "name: zzz", ""},
+		"namespace out of order":  {text, "namespace: team-7", "namespace: zzz", ""},
+		"family without address":  {text, "address: 10.42.7.", "address: fd00::", "addresses has no IPv6 address"},
+		"addresses without it":    {text, "addresses: [10.0.0.1]", "addresses: [fd00::1]", "addresses has no IPv4 address"},
+		"no longer skipped":       {skipped, "skipped: to be seen\n", "", "addresses has no IPv6 address"},
+		"backwards":               {backwards, "share: 0.3", "share: 0.3", ""},
+		"backwards, nodePort too": {backwards, "nodePort: 30007", "nodePort: 30009", "which"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var d Decoder
+			next := []byte(strings.ReplaceAll(test.file, test.old, test.new))
+			if !strings.Contains(test.file, test.old) {
+				t.Fatalf("no %q", test.old)
+			}
+			for _, data := range [][]byte{[]byte(test.file), next, next} {
+				want, wantErr := Decode("f", data)
+				got, gotErr := d.Decode("f", data)
+				if diff := cmp.Diff(want, got, options); diff != "" || fmt.Sprint(wantErr) != fmt.Sprint(gotErr) {
+					t.Errorf("%v, want %v (-want +got):\n%s", gotErr, wantErr, diff)
+				}
+			}
+			if _, err := Decode("f", next); (err != nil) != (test.want != "") || !strings.Contains(fmt.Sprint(err), test.want) {
+				t.Errorf("%v, want %q", err, test.want)
+			}
+		})
 	}
 }

@@ -17,11 +17,22 @@ func (s *State) Sort() {
 
 // sort leaves the ServicePorts themselves alone, which other States may share.
 func (s *State) sort() {
+	s.sortHeader()
+	s.sortServicePorts()
+}
+
+func (s *State) sortHeader() {
 	slices.SortFunc(s.Addresses, netip.Addr.Compare)
 	slices.SortFunc(s.Nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
-	if !slices.IsSortedFunc(s.ServicePorts, (*ServicePort).Compare) {
-		slices.SortFunc(s.ServicePorts, (*ServicePort).Compare)
+}
+
+// sortServicePorts reports whether they had to be moved.
+func (s *State) sortServicePorts() (moved bool) {
+	if slices.IsSortedFunc(s.ServicePorts, (*ServicePort).Compare) {
+		return false
 	}
+	slices.SortFunc(s.ServicePorts, (*ServicePort).Compare)
+	return true
 }
 
 func (p *ServicePort) sort() {

@@ -33,7 +33,7 @@ func (c *Composer) Desire(ctx context.Context, st *state.State, vars render.Vars
 		c.last = d // an older state is nobody's any more
 		return d, nil
 	}
-	parsed, err := c.parser.Parse(d.parts())
+	parsed, err := c.parser.Parse(d.Parts)
 	if err != nil {
 		return nil, d.refusal("lint", syntaxFindings(err), err)
 	}
@@ -43,13 +43,4 @@ func (c *Composer) Desire(ctx context.Context, st *state.State, vars render.Vars
 	d.Ruleset = parsed
 	c.last = d
 	return d, nil
-}
-
-// parts are what the text is put together of.
-func (d *Desired) parts() []string {
-	parts := make([]string, len(d.Blocks))
-	for i := range parts {
-		parts[i] = d.Blocks[i].Text
-	}
-	return parts
 }

@@ -27,7 +27,7 @@ func Record(desired *Desired, text []byte, err error) (e history.Entry, ok bool)
 	}
 	e = history.Entry{
 		Generation: desired.State.Generation, Set: desired.Set, Table: desired.Table, Vars: recordedVars(desired.Vars),
-		Result: resultOf(err), Parts: desired.parts(), State: text,
+		Result: resultOf(err), Parts: desired.Parts, State: text,
 	}
 	if err != nil {
 		e.Message = err.Error()
