@@ -18,15 +18,14 @@ type task struct {
 	entry kept
 }
 
-// ahead executes a range's body for those ServicePorts of a list of which no entry
-// is kept, on all processors at once, and keeps what comes out. The first entry of
-// a site is not made here.
+// ahead executes a range's body for those ServicePorts of a list, from one on, of
+// which no entry is kept, on all processors at once, and keeps what comes out.
 //
 // Entries have nothing to do with one another, unless templates ask for more than
 // their own ServicePort. Then, and for entries that fail, what was made is thrown
 // away: whoever asked for it makes it again, one after the other.
-func (l *loom) ahead(id int, list []*ServicePort, like kept, binding []any) {
-	tasks := l.missing(id, list, like)
+func (l *loom) ahead(id int, list []*ServicePort, from int, like kept, binding []any) {
+	tasks := l.missing(id, list, from, like)
 	if len(tasks) < worthACrew || runtime.GOMAXPROCS(0) < 2 {
 		return
 	}
@@ -49,13 +48,11 @@ func (l *loom) ahead(id int, list []*ServicePort, like kept, binding []any) {
 	}
 }
 
-// missing are the entries behind the first one that are not kept.
-func (l *loom) missing(id int, list []*ServicePort, like kept) []task {
+// missing are the entries that are not kept.
+func (l *loom) missing(id int, list []*ServicePort, from int, like kept) []task {
 	var tasks []task
-	for i, p := range list {
-		if i == 0 {
-			continue
-		}
+	for i := from; i < len(list); i++ {
+		p := list[i]
 		if l.set.sites[id].indexed {
 			like.index = i
 		}

@@ -30,9 +30,9 @@ type loom struct {
 	frames   []frame // the entries that are being executed, innermost last
 	binding  []any   // the index and the variables of the entry that begins
 	scratch  []*limited
-	before   []string // see output
-	parts    int      // of the last output, and a few
-	executed int      // entries, so far
+	last     *output // that was good
+	lastRun  uint64  // whose it is
+	executed int     // entries, so far
 	// apart notes what a crew asks for, while there is one.
 	apart   *atomic.Uint32
 	culprit *ServicePort // for which alone a template failed
@@ -54,13 +54,16 @@ type rangeMemory struct {
 	tried bool
 	// others says that some entry for a ServicePort does.
 	others bool
-	lists  []listMemory // of each time that it was executed, but for ServicePorts
-	run    uint64
-	next   int // of lists
+	// Of each time that it was executed: what was written for ServicePorts, or for
+	// other values.
+	written []written
+	lists   []listMemory
+	run     uint64
+	next    int // of either
 }
 
 func newLoom(set *Set, node string, vars Vars) (*loom, error) {
-	l := &loom{set: set, vars: vars, partials: map[string]int{}, ranges: make([]rangeMemory, len(set.sites))}
+	l := &loom{set: set, vars: vars, partials: map[string]int{}, ranges: make([]rangeMemory, len(set.sites)), last: &output{}}
 	l.view = newView(node, vars, l.asked)
 	var err error
 	if l.woven, err = l.bound(set.woven, l.include); err != nil {
@@ -97,17 +100,21 @@ func (l *loom) weave(ctx context.Context, changed dependency) (*output, error) {
 		}
 	}
 	l.ctx, l.depth, l.frames, l.culprit = ctx, 0, l.frames[:0], nil
+	room := len(l.last.parts) + len(l.last.parts)/64 + 1
 	l.out = &output{
-		limited: limited{ctx: ctx}, parts: make([]string, 0, l.parts), entries: make([]bool, 0, l.parts),
-		before: l.before, between: make([]string, 0, len(l.before)),
+		limited: limited{ctx: ctx}, last: l.last,
+		parts: make([]string, 0, room), entries: make([]bool, 0, room), between: make([]string, 0, len(l.last.between)),
 	}
 	if err := l.woven.Execute(l.out, l.view.data); err != nil {
 		return nil, err
 	}
 	l.out.close()
-	l.parts = len(l.out.parts) + len(l.out.parts)/64
+	l.out.last = nil // or each would hold all before it
 	return l.out, nil
 }
+
+// took notes that an output is good: the next may repeat parts of it.
+func (l *loom) took(out *output) { l.last, l.lastRun = out, l.run }
 
 // asked notes that a template asked for what may change.
 func (l *loom) asked(d dependency) {
@@ -125,13 +132,21 @@ func (l *loom) isRight(k *kept) bool {
 	if k == nil || l.depth+k.height > maxDepth {
 		return false
 	}
-	for i := range l.changed {
-		if k.depends&(1<<i) != 0 && l.changed[i] > k.run {
-			return false
-		}
+	if l.changedSince(k.depends, k.run) {
+		return false
 	}
 	k.run = l.run
 	return true
+}
+
+// changedSince reports whether any of the data is other than in an execution.
+func (l *loom) changedSince(d dependency, run uint64) bool {
+	for i := range l.changed {
+		if d&(1<<i) != 0 && l.changed[i] > run {
+			return true
+		}
+	}
+	return false
 }
 
 // entry executes a template for one item. The error is in what it gives, too.
@@ -314,8 +329,14 @@ func (l *loom) eachServicePort(id int, list []*ServicePort, outside []any) (bool
 	key := m.keys.number(outside, l.run)
 	binding := append([]any{0}, outside...)
 	alone := !s.indexed && sayNothingOfOthers(outside)
-	for i, p := range list {
-		index := 0
+	before, now := l.written(m, key), written{l.trace(), key, list}
+	now.depends = before.depends
+	head, tail := before.shared(list, s.indexed)
+	if err := l.out.repeat(before.at, head); err != nil {
+		return false, err
+	}
+	for i := head; i < len(list)-tail; i++ {
+		index, p := 0, list[i]
 		if s.indexed {
 			index, binding[0] = i, i
 		}
@@ -330,9 +351,10 @@ func (l *loom) eachServicePort(id int, list []*ServicePort, outside []any) (bool
 		if m.isOpen(k) {
 			return false, nil
 		}
-		if i == 0 {
-			l.ahead(id, list, kept{site: id, key: key, alone: alone}, binding)
+		if i == head {
+			l.ahead(id, list[:len(list)-tail], i+1, kept{site: id, key: key, alone: alone}, binding)
 		}
+		now.note(k)
 		if err := l.failed(k, p); err != nil {
 			return false, err
 		}
@@ -340,5 +362,6 @@ func (l *loom) eachServicePort(id int, list []*ServicePort, outside []any) (bool
 			return false, err
 		}
 	}
-	return len(list) > 0, nil
+	m.write(now)
+	return len(list) > 0, l.out.repeat(before.at+len(before.list)-tail, tail)
 }

@@ -34,8 +34,8 @@ type output struct {
 	entries []bool               // of each part: it is for a ServicePort
 	size    int                  // of the parts
 	whole   bool                 // the text is wanted as one: there are no parts
-	before  []string             // the texts between entries of the last rendering
-	between []string             // and those of this one
+	last    *output              // the one before
+	between []string             // the texts between entries
 	open    []int                // the parts with which a residue may begin
 	doubt   bool                 // some part holds a residue
 	culprit map[int]*ServicePort // whose part holds one, if it is for that ServicePort alone
@@ -78,8 +78,8 @@ func (o *output) close() {
 		return
 	}
 	written, text, n := o.Bytes(), "", len(o.between)
-	if n < len(o.before) && o.before[n] == string(written) {
-		text = o.before[n]
+	if o.last != nil && n < len(o.last.between) && o.last.between[n] == string(written) {
+		text = o.last.between[n]
 	} else {
 		text = string(written)
 	}

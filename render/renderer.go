@@ -104,7 +104,7 @@ func (r *Renderer) once(ctx context.Context, st *state.State, out map[*state.Ser
 	culprit, found := r.loom.culprit, false
 	if err == nil {
 		if culprit, found = text.residue(); !found {
-			r.loom.before = text.between
+			r.loom.took(text)
 			return text, nil, nil
 		}
 	}

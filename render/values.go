@@ -6,6 +6,7 @@ import "slices"
 
 // listMemory is what was written for a list of values.
 type listMemory struct {
+	trace
 	key   uint64
 	items any // a slice
 	kept  []kept
@@ -20,9 +21,16 @@ func eachValue[T comparable](l *loom, id int, list []T, outside []any) (bool, er
 	body, key := l.plain.Lookup(s.name), m.keys.number(outside, l.run)
 	before := finder[T]{listMemory: m.before(key)}
 	before.items, _ = before.listMemory.items.([]T)
+	same := slices.Equal(before.items, list)
+	if same && l.stands(before.trace) {
+		again := before.listMemory
+		again.run, again.at = l.run, l.trace().at
+		m.keep(again)
+		return len(list) > 0, l.out.repeat(before.at, len(list))
+	}
 	binding := append([]any{0}, outside...)
-	now := listMemory{key: key, items: before.items, kept: before.kept[:0]} // each entry in its own place
-	if !slices.Equal(before.items, list) {
+	now := listMemory{trace: l.trace(), key: key, items: before.items, kept: before.kept[:0]} // each entry in its own place
+	if !same {
 		now.items, now.kept = slices.Clone(list), make([]kept, 0, len(list))
 	}
 	for i, item := range list {
@@ -41,6 +49,7 @@ func eachValue[T comparable](l *loom, id int, list []T, outside []any) (bool, er
 			return false, k.err
 		}
 		now.kept = append(now.kept, k)
+		now.note(&k)
 		if err := l.out.emit(&k, nil); err != nil {
 			return false, err
 		}
