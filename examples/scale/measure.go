@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,8 +28,14 @@ type bench struct {
 // minutes to load it.
 const largestInline = 2768
 
+// inMemory is a folder as /run is, where weft has its files.
+const inMemory = "/dev/shm"
+
 func measure(ctx context.Context, o options, stdout, stderr io.Writer) error {
-	folder, err := os.MkdirTemp("", "scale")
+	folder, err := os.MkdirTemp(inMemory, "scale")
+	if errors.Is(err, fs.ErrNotExist) {
+		folder, err = os.MkdirTemp("", "scale")
+	}
 	if err != nil {
 		return err
 	}
