@@ -107,15 +107,15 @@ type ServicePort struct {
 	NodePort uint16
 	// Affinity is clientIP where all connections of a client go to one endpoint, and
 	// empty where each goes anywhere.
-	Affinity  string
-	Family    *Family
-	Vars      Vars
-	Endpoints []*Endpoint
+	Affinity string
+	Family   *Family
+	Vars     Vars
 
 	node    string
-	records []state.Endpoint       // of this family: what Endpoints show
-	local   []netip.Addr           // of the endpoints on this node
-	chain   atomic.Pointer[string] // its name, once asked for, by whoever was first
+	records []state.Endpoint            // of this family: what Endpoints show
+	shown   atomic.Pointer[[]*Endpoint] // for as long as the templates are executed
+	local   []netip.Addr                // of the endpoints on this node
+	chain   atomic.Pointer[string]      // its name, once asked for, by whoever was first
 
 	origin *state.ServicePort // the newest record that says the same
 	kept   []kept             // what templates wrote for it
@@ -178,20 +178,36 @@ func newServicePort(node string, p *state.ServicePort, family *Family) *ServiceP
 		Protocol: string(p.Protocol), NodePort: p.NodePort, Affinity: string(p.Affinity),
 		Family: family, Vars: family.Vars, node: node, origin: p, records: records, opaque: func() {},
 	}
-	endpoints := make([]Endpoint, len(records))
-	view.Endpoints = make([]*Endpoint, len(records))
 	for i := range records {
-		e := &records[i]
-		endpoints[i] = Endpoint{
-			Address: e.Address, Port: e.Port, AddrPort: e.AddrPort().String(),
-			Node: e.Node, Local: e.Node != "" && e.Node == node, Share: e.Share, servicePort: view,
+		if view.isLocal(&records[i]) {
+			view.local = append(view.local, records[i].Address)
 		}
-		if endpoints[i].Local {
-			view.local = append(view.local, e.Address)
-		}
-		view.Endpoints[i] = &endpoints[i]
 	}
 	return view
+}
+
+func (p *ServicePort) isLocal(e *state.Endpoint) bool { return e.Node != "" && e.Node == p.node }
+
+// Endpoints are those of the family, in the order of the state file. They are the
+// same each time that a template asks while it is executed, and nobody keeps them
+// after that: they would be twice as much as the records.
+func (p *ServicePort) Endpoints() []*Endpoint {
+	if shown := p.shown.Load(); shown != nil {
+		return *shown
+	}
+	list, all := make([]*Endpoint, len(p.records)), make([]Endpoint, len(p.records))
+	for i := range p.records {
+		e := &p.records[i]
+		all[i] = Endpoint{
+			Address: e.Address, Port: e.Port, AddrPort: e.AddrPort().String(),
+			Node: e.Node, Local: p.isLocal(e), Share: e.Share, servicePort: p,
+		}
+		list[i] = &all[i]
+	}
+	if !p.shown.CompareAndSwap(nil, &list) {
+		return *p.shown.Load() // of who was first
+	}
+	return list
 }
 
 // inFamily are the endpoints of one family, and whether any takes connections.

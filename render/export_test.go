@@ -40,3 +40,15 @@ func RenderPlain(ctx context.Context, set *Set, st *state.State, vars Vars) (str
 
 // Executed is how many entries a Renderer executed templates for so far.
 func (r *Renderer) Executed() int { return r.loom.executed }
+
+// Shown is of how many ServicePorts it keeps the endpoints as templates see them.
+func (r *Renderer) Shown() (n int) {
+	for _, record := range r.loom.view.records {
+		for _, p := range record.views {
+			if p != nil && p.shown.Load() != nil {
+				n++
+			}
+		}
+	}
+	return n
+}

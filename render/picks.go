@@ -77,11 +77,11 @@ func ranges(modulus int, p *ServicePort) ([]Slots, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Slots, 0, len(counts))
+	list, endpoints := make([]Slots, 0, len(counts)), p.Endpoints()
 	first := 0
 	for i, n := range counts {
 		if n > 0 {
-			list = append(list, p.Endpoints[i].slots(first, n))
+			list = append(list, endpoints[i].slots(first, n))
 		}
 		first += n
 	}

@@ -101,6 +101,7 @@ func (r *Renderer) once(ctx context.Context, st *state.State, out map[*state.Ser
 		return nil, nil, err
 	}
 	text, err = r.loom.weave(ctx, changed)
+	r.loom.view.forget()
 	culprit, found := r.loom.culprit, false
 	if err == nil {
 		if culprit, found = text.residue(); !found {

@@ -362,3 +362,16 @@ func exchangeShares(p *state.ServicePort) {
 		}
 	}
 }
+
+// TestEndpointsAreNotKept checks that endpoints are the same for as long as templates
+// are executed, and are let go of then.
+func TestEndpointsAreNotKept(t *testing.T) {
+	set := custom(t, `{{ range .Families }}{{ range $p := .ServicePorts }}{{ $first := index .Endpoints 0 }}{{ if eq $first (index $p.Endpoints 0) }}same {{ $first.Address }}{{ end }}{{ end }}{{ end }}`, "")
+	r := render.NewRenderer(set)
+	if text := mustAgain(t, r, numbered(3), with(t, set, nil)).Text(); strings.Count(text, "same ") != 3 {
+		t.Errorf("rendered %q, want each first endpoint to be the same twice", text)
+	}
+	if n := r.Shown(); n != 0 {
+		t.Errorf("the endpoints of %d ServicePorts are kept as they were shown", n)
+	}
+}

@@ -180,3 +180,14 @@ func (r record) renewed(p *state.ServicePort) record {
 	}
 	return r
 }
+
+// forget lets go of what was made only to be shown, when the templates are done.
+func (v *view) forget() {
+	for i := range v.records {
+		for _, p := range v.records[i].views {
+			if p != nil {
+				p.shown.Store(nil)
+			}
+		}
+	}
+}

@@ -188,7 +188,26 @@ func (b *body) read(before []record) {
 		}
 	}
 	if len(pending) > 0 {
-		b.parse(b.moved(pending, before))
+		pending = b.moved(pending, before)
+		b.parse(pending)
+		b.share(pending, before)
+	}
+}
+
+// share gives those that were read anew the endpoints that they had before, where
+// these are the same: most of what changes is why a share is what it is, and whoever
+// made something of the endpoints holds them already. In a file that is not sorted
+// some may not be found, which costs memory alone.
+func (b *body) share(pending []int, before []record) {
+	for _, i := range pending {
+		p := b.records[i].servicePort
+		if p == nil {
+			continue
+		}
+		at, found := slices.BinarySearchFunc(before, p, func(r record, p *ServicePort) int { return r.servicePort.Compare(p) })
+		if found && slices.EqualFunc(p.Endpoints, before[at].servicePort.Endpoints, equalEndpoints) {
+			p.Endpoints = before[at].servicePort.Endpoints
+		}
 	}
 }
 

@@ -110,6 +110,31 @@ func TestDecodeFirst(t *testing.T) {
 	}
 }
 
+// A document of which only other parts changed comes back with the endpoints that it
+// had, which others hold already.
+func TestDecoderKeepsEndpoints(t *testing.T) {
+	s := large(100, 3)
+	var d Decoder
+	first := must[*State](t)(d.Decode("f", must[[]byte](t)(Encode(s))))
+	next := *s
+	next.ServicePorts = nil
+	for _, p := range s.ServicePorts {
+		q := *p
+		q.Held = []Hold{HoldStep}
+		next.ServicePorts = append(next.ServicePorts, &q)
+	}
+	next.ServicePorts[42] = changed(s, 42).ServicePorts[42]
+	second := must[*State](t)(d.Decode("f", must[[]byte](t)(Encode(&next))))
+	if diff := cmp.Diff(&next, second, options); diff != "" {
+		t.Fatalf("(-want +got):\n%s", diff)
+	}
+	for i, p := range second.ServicePorts {
+		if same := &p.Endpoints[0] == &first.ServicePorts[i].Endpoints[0]; same == (i == 42) || p == first.ServicePorts[i] {
+			t.Errorf("ServicePort %d %s: same endpoints %t", i, p.ID(), same)
+		}
+	}
+}
+
 // Documents that did not change come back as the same pointers, also after a file
 // that was refused, and whatever else moved.
 func TestDecoderKeepsPointers(t *testing.T) {

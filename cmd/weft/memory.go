@@ -11,7 +11,7 @@ import (
 // rules from nothing has it quickly behind himself with much; an agent, which then
 // stays, should be small.
 const (
-	hasty  = 400
+	hasty  = 200
 	frugal = 50
 )
 

@@ -7,7 +7,6 @@ import (
 	"unicode"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"weft/state"
 )
@@ -20,7 +19,7 @@ const (
 
 // servicePorts are the ServicePorts of a Service, one for each port that has a
 // nodePort, and what is wrong with its annotations, if anything.
-func (s *surroundings) servicePorts(svc *corev1.Service, endpoints []*discoveryv1.EndpointSlice) (made []*state.ServicePort, problem error) {
+func (s *surroundings) servicePorts(svc *corev1.Service, endpoints []*keptSlice) (made []*state.ServicePort, problem error) {
 	if svc.Spec.Type != corev1.ServiceTypeNodePort && svc.Spec.Type != corev1.ServiceTypeLoadBalancer {
 		return nil, nil
 	}
@@ -75,7 +74,7 @@ func (s *surroundings) leave(svc *corev1.Service, wish wish) string {
 }
 
 // serve is where the connections to a port should go, or why weft does not say.
-func (s *surroundings) serve(svc *corev1.Service, port *corev1.ServicePort, from []*discoveryv1.EndpointSlice, weights weights) ([]state.Endpoint, string) {
+func (s *surroundings) serve(svc *corev1.Service, port *corev1.ServicePort, from []*keptSlice, weights weights) ([]state.Endpoint, string) {
 	all := serving(collect(port, from, familiesOfService(svc)))
 	if len(all) == 0 {
 		return nil, "no endpoint serves"

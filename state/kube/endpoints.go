@@ -15,14 +15,14 @@ import (
 // endpoint is an address and port of a slice.
 type endpoint struct {
 	address netip.Addr
-	text    string // of the address, as the slice has it
+	text    string // of the address, as the slice has it; empty if that is as weft writes it
 	port    int32
 	node    string
 	rank    rank
 }
 
 // rank says whether an endpoint serves.
-type rank int
+type rank uint8
 
 const (
 	silent    rank = iota
@@ -44,54 +44,28 @@ func rankOf(c *discoveryv1.EndpointConditions) rank {
 
 // collect gathers the endpoints of a port from slices of the families, each once
 // and sorted. The port's number is the slice's, which may be another in each:
-// only the name and protocol are the Service's. Only the first address of an
-// endpoint has a meaning. While an endpoint moves from one slice to another it
-// can be in both: then it is as good as the better one says.
-func collect(port *corev1.ServicePort, from []*discoveryv1.EndpointSlice, families [2]bool) (all []endpoint) {
+// only the name and protocol are the Service's. While an endpoint moves from one
+// slice to another it can be in both: then it is as good as the better one says.
+func collect(port *corev1.ServicePort, from []*keptSlice, families [2]bool) (all []endpoint) {
 	for _, slice := range from {
-		number := portOf(slice, port)
-		if number == 0 || !isOf(slice.AddressType, families) {
+		number := slice.number(port)
+		if number == 0 || !slice.isOf(families) {
 			continue
 		}
-		for i := range slice.Endpoints {
-			e := &slice.Endpoints[i]
-			if len(e.Addresses) == 0 {
-				continue
-			}
-			found := endpoint{text: e.Addresses[0], port: number, rank: rankOf(&e.Conditions)}
-			if e.NodeName != nil {
-				found.node = *e.NodeName
-			}
-			found.address, _ = netip.ParseAddr(found.text) // what is no address is found by invalid
-			all = append(all, found)
+		for i := range slice.endpoints {
+			e := &slice.endpoints[i]
+			all = append(all, endpoint{address: e.address, text: slice.text(i), port: number, node: e.node, rank: e.rank})
 		}
 	}
 	slices.SortFunc(all, func(a, b endpoint) int {
 		return cmp.Or(a.address.Compare(b.address), cmp.Compare(a.text, b.text), cmp.Compare(a.port, b.port),
 			cmp.Compare(b.rank, a.rank), cmp.Compare(b.node, a.node))
 	})
-	return slices.CompactFunc(all, func(a, b endpoint) bool { return a.text == b.text && a.port == b.port })
+	return slices.CompactFunc(all, func(a, b endpoint) bool { return a.address == b.address && a.text == b.text && a.port == b.port })
 }
 
-// portOf is the number that a slice has for a port of a Service, 0 for none. A
-// port without a number would be all ports, which kube-proxy does not serve.
-func portOf(slice *discoveryv1.EndpointSlice, port *corev1.ServicePort) int32 {
-	for i := range slice.Ports {
-		p := &slice.Ports[i]
-		protocol := corev1.ProtocolTCP
-		if p.Protocol != nil {
-			protocol = *p.Protocol
-		}
-		if p.Port != nil && protocols[protocol] == protocols[port.Protocol] && (p.Name == nil && port.Name == "" || p.Name != nil && *p.Name == port.Name) {
-			return *p.Port
-		}
-	}
-	return 0
-}
-
-func isOf(t discoveryv1.AddressType, families [2]bool) bool {
-	return t == discoveryv1.AddressTypeIPv4 && families[0] || t == discoveryv1.AddressTypeIPv6 && families[1]
-}
+// name is the address for messages.
+func (e *endpoint) name() string { return cmp.Or(e.text, e.address.String()) }
 
 // serving picks the endpoints that serve, family by family, by kube-proxy's rule:
 // those that are ready, and if there is none, those that are terminating and
@@ -129,7 +103,7 @@ func (s *surroundings) invalid(all []endpoint) string {
 			what = "an address of the Service range"
 		}
 		if what != "" {
-			return fmt.Sprintf("endpoint %s: %s", all[i].text, what)
+			return fmt.Sprintf("endpoint %s: %s", all[i].name(), what)
 		}
 	}
 	return ""

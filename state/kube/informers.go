@@ -110,13 +110,13 @@ func (in *informed) sliceHandler(to noted) cache.ResourceEventHandler {
 // trigger tells when what led to a change happened, unless the slice says the
 // same as before.
 func (in *informed) trigger(to noted, before, after any) {
-	b, hadOne := before.(*discoveryv1.EndpointSlice)
-	a, ok := after.(*discoveryv1.EndpointSlice)
-	if to.triggered == nil || !ok || hadOne && b.CreationTimestamp.Equal(&a.CreationTimestamp) {
+	b, hadOne := before.(*keptSlice)
+	a, ok := after.(*keptSlice)
+	if to.triggered == nil || !ok || hadOne && b.triggered.Equal(a.triggered) {
 		return
 	}
 	if key, ok := serviceOf(a); ok && in.service(key) != nil {
-		to.triggered(a.CreationTimestamp.Time)
+		to.triggered(a.triggered)
 	}
 }
 
@@ -183,11 +183,11 @@ func indexByService(o any) ([]string, error) {
 
 // serviceOf is the Service that a slice is of.
 func serviceOf(o any) (key types.NamespacedName, ok bool) {
-	slice, ok := o.(*discoveryv1.EndpointSlice)
-	if !ok || slice.Labels[discoveryv1.LabelServiceName] == "" {
+	slice, ok := o.(*keptSlice)
+	if !ok || slice.service == "" {
 		return key, false
 	}
-	return types.NamespacedName{Namespace: slice.Namespace, Name: slice.Labels[discoveryv1.LabelServiceName]}, true
+	return types.NamespacedName{Namespace: slice.namespace, Name: slice.service}, true
 }
 
 // sameNode compares what is used of nodes.
@@ -236,7 +236,7 @@ func (in *informed) service(key types.NamespacedName) *corev1.Service {
 	return get[*corev1.Service](s.services, key.String())
 }
 
-func (in *informed) slices(key types.NamespacedName) (found []*discoveryv1.EndpointSlice) {
+func (in *informed) slices(key types.NamespacedName) (found []*keptSlice) {
 	s, ok := in.scope(key.Namespace)
 	if !ok {
 		return nil
@@ -246,7 +246,7 @@ func (in *informed) slices(key types.NamespacedName) (found []*discoveryv1.Endpo
 		return nil // there is no such index: it was added above
 	}
 	for _, o := range objects {
-		if slice, ok := o.(*discoveryv1.EndpointSlice); ok {
+		if slice, ok := o.(*keptSlice); ok {
 			found = append(found, slice)
 		}
 	}

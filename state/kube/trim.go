@@ -2,7 +2,6 @@ package kube
 
 import (
 	"strings"
-	"time"
 	"unique"
 
 	corev1 "k8s.io/api/core/v1"
@@ -70,58 +69,4 @@ func trimService(o *corev1.Service) *corev1.Service {
 		kept.Spec.Ports = append(kept.Spec.Ports, corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, NodePort: p.NodePort})
 	}
 	return kept
-}
-
-func trimSlice(o *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
-	kept := &discoveryv1.EndpointSlice{
-		ObjectMeta:  trimMeta(&o.ObjectMeta, func(name string) bool { return name == discoveryv1.LabelServiceName }),
-		AddressType: o.AddressType,
-		Endpoints:   make([]discoveryv1.Endpoint, len(o.Endpoints)),
-	}
-	for i := range o.Endpoints {
-		kept.Endpoints[i] = trimEndpoint(&o.Endpoints[i])
-	}
-	for _, p := range o.Ports {
-		kept.Ports = append(kept.Ports, discoveryv1.EndpointPort{Name: p.Name, Protocol: p.Protocol, Port: p.Port})
-	}
-	// It takes the place of a time that nobody asks for, so that no map is kept.
-	kept.CreationTimestamp = metav1.NewTime(triggered(o))
-	return kept
-}
-
-// triggered is when what a slice tells began to be so, as the controller of
-// EndpointSlices says; the time of its creation where it does not say.
-func triggered(o *discoveryv1.EndpointSlice) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, o.Annotations[corev1.EndpointsLastChangeTriggerTime])
-	if err != nil {
-		return o.CreationTimestamp.Time
-	}
-	return t
-}
-
-var yes, no = true, false
-
-func trimEndpoint(e *discoveryv1.Endpoint) discoveryv1.Endpoint {
-	kept := discoveryv1.Endpoint{Conditions: discoveryv1.EndpointConditions{
-		Ready: one(e.Conditions.Ready), Serving: one(e.Conditions.Serving), Terminating: one(e.Conditions.Terminating),
-	}}
-	if len(e.Addresses) > 0 {
-		kept.Addresses = e.Addresses[:1:1]
-	}
-	if e.NodeName != nil {
-		name := same(*e.NodeName)
-		kept.NodeName = &name
-	}
-	return kept
-}
-
-// one makes pointers to the same truth the same.
-func one(b *bool) *bool {
-	switch {
-	case b == nil:
-		return nil
-	case *b:
-		return &yes
-	}
-	return &no
 }

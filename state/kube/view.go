@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"weft/state"
@@ -20,7 +19,7 @@ type caches interface {
 	// service is nil if there is none, or none that could have a nodePort.
 	service(types.NamespacedName) *corev1.Service
 	// slices are those of a Service.
-	slices(types.NamespacedName) []*discoveryv1.EndpointSlice
+	slices(types.NamespacedName) []*keptSlice
 	// node is nil if there is none.
 	node(name string) *corev1.Node
 	nodes() []*corev1.Node
@@ -178,7 +177,7 @@ func (v *view) invalid(p *state.ServicePort) string {
 }
 
 // complain tells of what is wrong with annotations when that changes.
-func (v *view) complain(key types.NamespacedName, svc *corev1.Service, problem error, endpoints []*discoveryv1.EndpointSlice) {
+func (v *view) complain(key types.NamespacedName, svc *corev1.Service, problem error, endpoints []*keptSlice) {
 	text := ""
 	if problem != nil {
 		text = problem.Error()
@@ -199,12 +198,12 @@ func (v *view) complain(key types.NamespacedName, svc *corev1.Service, problem e
 // speaks reports whether this node is the first of those that have an endpoint,
 // or of all where none has: every node comes to the same conclusions, and one
 // Event is enough.
-func (v *view) speaks(endpoints []*discoveryv1.EndpointSlice) bool {
+func (v *view) speaks(endpoints []*keptSlice) bool {
 	first := ""
 	for _, slice := range endpoints {
-		for i := range slice.Endpoints {
-			if name := slice.Endpoints[i].NodeName; name != nil && (first == "" || *name < first) {
-				first = *name
+		for i := range slice.endpoints {
+			if name := slice.endpoints[i].node; name != "" && (first == "" || name < first) {
+				first = name
 			}
 		}
 	}
