@@ -93,11 +93,11 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 	}
 	g.Go(func() error { return loop.Run(ctx, a.changes) })
 	a.count(ctx, g)
-	followed := []string{c.State}
-	if c.History != "" {
-		followed = append(followed, history.PinFile(c.History))
+	changed := func() { a.notify(apply.StateChanged) }
+	g.Go(func() error { return a.follow(ctx, &follow.Follower{Paths: []string{c.State}, Eager: true}, changed) })
+	if c.History != "" { // where each transaction is kept: nobody should look at the state for that
+		g.Go(func() error { return a.follow(ctx, &follow.Follower{Paths: []string{history.PinFile(c.History)}}, changed) })
 	}
-	g.Go(func() error { return a.follow(ctx, followed, func() { a.notify(apply.StateChanged) }) })
 	g.Go(func() error { return a.followTemplates(ctx) })
 }
 
@@ -161,8 +161,8 @@ func poke(c chan struct{}) {
 	}
 }
 
-func (a *agent) follow(ctx context.Context, paths []string, changed func()) error {
-	f := &follow.Follower{Paths: paths, Log: a.part("follow")}
+func (a *agent) follow(ctx context.Context, f *follow.Follower, changed func()) error {
+	f.Log = a.part("follow")
 	if err := f.Run(ctx, changed); ctx.Err() == nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (a *agent) followTemplates(ctx context.Context) error {
 		once, cancel := context.WithCancel(ctx)
 		g, once := errgroup.WithContext(once)
 		g.Go(func() error {
-			return a.follow(once, a.templateFiles(), func() { a.notify(apply.TemplatesChanged) })
+			return a.follow(once, &follow.Follower{Paths: a.templateFiles()}, func() { a.notify(apply.TemplatesChanged) })
 		})
 		select {
 		case <-ctx.Done():
@@ -206,7 +206,7 @@ func (a *agent) templateFiles() []string {
 func (a *agent) followConfig(ctx context.Context, g *errgroup.Group) {
 	if file := a.config.Load().File; file != "" {
 		g.Go(func() error {
-			return a.follow(ctx, []string{file}, func() { a.reload(apply.TemplatesChanged) })
+			return a.follow(ctx, &follow.Follower{Paths: []string{file}}, func() { a.reload(apply.TemplatesChanged) })
 		})
 	}
 	g.Go(func() error {

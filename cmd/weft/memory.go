@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,9 +23,9 @@ func collect(percent int) {
 	}
 }
 
-// A burst of changes is over when nothing came for calmAfter. If the heap has grown
-// by grownBy bytes then, what nobody needs any more is given back: else that would
-// wait for the next change.
+// So long after a change, if the heap has grown by grownBy bytes since then, what
+// nobody needs any more is given back at once: else it would wait for many changes,
+// of which each would give back a little, for more than that costs together.
 const (
 	calmAfter = 2 * time.Second
 	grownBy   = 24 << 20
@@ -33,14 +34,18 @@ const (
 // calm gives back, behind large changes, the memory that they took.
 type calm struct {
 	timer *time.Timer
-	heap  uint64 // when memory was given back last
+	due   atomic.Bool
+	heap  atomic.Uint64 // when memory was given back last
 }
 
 // changed says that rules were loaded. After the first ones there may be less
 // garbage than before.
 func (c *calm) changed() {
-	collect(frugal)
+	if c.due.Swap(true) {
+		return
+	}
 	if c.timer == nil {
+		collect(frugal)
 		c.timer = time.AfterFunc(calmAfter, c.down)
 		return
 	}
@@ -48,11 +53,12 @@ func (c *calm) changed() {
 }
 
 func (c *calm) down() {
-	if heap() < c.heap+grownBy {
+	c.due.Store(false)
+	if heap() < c.heap.Load()+grownBy {
 		return
 	}
 	debug.FreeOSMemory()
-	c.heap = heap()
+	c.heap.Store(heap())
 }
 
 // heap is how much memory the heap holds, in use or not.

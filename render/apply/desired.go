@@ -115,7 +115,8 @@ func Removal(table string) string {
 // ruleset that is too large for one transaction is loaded in several, of which
 // packets see as little as of one.
 func (d *Desired) Load(ctx context.Context, runner nft.Runner) error {
-	text, room := d.Transaction(), runner.Room()
+	text := d.Transaction()
+	room := runner.Room(len(text))
 	if len(text) <= room {
 		err := runner.Load(ctx, text)
 		if !nft.TooLarge(err) {

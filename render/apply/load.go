@@ -159,7 +159,7 @@ func (l *Loop) execute(ctx context.Context, tx *ruleset.Transaction, desired *De
 // run runs nft for a transaction.
 func (l *Loop) run(ctx context.Context, tx *ruleset.Transaction) error {
 	l.tellTransaction(ctx, loadedDifference, tx.Text)
-	err := l.beating(ctx, func() error { return loadPieces(ctx, l.Runner, tx, l.Runner.Room()) })
+	err := l.beating(ctx, func() error { return loadTransaction(ctx, l.Runner, tx) })
 	var partial *Partial
 	if errors.As(err, &partial) {
 		l.applied, l.drift = nil, nil // the next pass reads all, and replaces it

@@ -26,7 +26,21 @@ func (e *Partial) Error() string {
 
 func (e *Partial) Unwrap() error { return e.err }
 
-// loadPieces loads a transaction, in one or in as many as its size asks for.
+// loadTransaction loads a transaction, in one or in as many as its size asks for.
+func loadTransaction(ctx context.Context, runner nft.Runner, tx *ruleset.Transaction) error {
+	text := tx.Text()
+	room := runner.Room(len(text))
+	if len(text) <= room {
+		err := runner.Load(ctx, text)
+		if !nft.TooLarge(err) || len(text) <= leastPiece {
+			return err
+		}
+		room = max(leastPiece, len(text)/smaller)
+	}
+	return loadPieces(ctx, runner, tx, room)
+}
+
+// loadPieces loads a transaction in pieces, and if one is too large, in smaller ones.
 func loadPieces(ctx context.Context, runner nft.Runner, tx *ruleset.Transaction, room int) error {
 	for {
 		err := inPieces(ctx, runner, tx.Cut(room))

@@ -122,7 +122,7 @@ func (p *Plan) load(ctx context.Context, runner nft.Runner) error {
 	if p.Fresh {
 		return p.desired.Load(ctx, runner)
 	}
-	return loadPieces(ctx, runner, p.Transaction, runner.Room())
+	return loadTransaction(ctx, runner, p.Transaction)
 }
 
 // exists reports whether the kernel holds tables with the name.

@@ -38,6 +38,7 @@ func (l *Log) remembered() ([]file, error) {
 		return l.memory.files, nil
 	}
 	l.memory = memory{}
+	l.removeLeftovers()
 	return l.survey()
 }
 

@@ -82,7 +82,6 @@ func groups(files []file) [][]file {
 // is spared. The last group stays if joins is set, because the entry will be of it. It
 // returns what is left, and whether the entry fits.
 func (l *Log) makeRoom(files []file, size int64, proven, joins bool) ([]file, bool, error) {
-	l.removeLeftovers()
 	for _, f := range files {
 		size += f.size
 	}

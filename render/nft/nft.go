@@ -17,28 +17,20 @@
 package nft
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // DefaultTimeout ends an nft that hangs. The largest table that weft loads,
 // the whole NodePort range, takes seconds.
 const DefaultTimeout = time.Minute
-
-// maxOutput bounds what is kept of nft's output, in bytes.
-const maxOutput = 64 << 20
 
 // Runner runs nft in the network namespace of the calling thread.
 type Runner struct {
@@ -136,52 +128,38 @@ func (r Runner) run(ctx context.Context, stdin string, args ...string) (string, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Dir = "/"
-	cmd.Env = []string{"LC_ALL=C"}
-	text, err := whole(stdin)
+	f, err := openFiles(stdin)
 	if err != nil {
 		return "", err
 	}
-	defer text.Close()
-	cmd.Stdin = text
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
-	var stdout, stderr bounded
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	defer f.close()
+	cmd := command(ctx, path, args, f)
 	err = r.Own.start(func() (int, error) { return pid(cmd, cmd.Start()) })
 	if err == nil {
 		err = cmd.Wait()
 		r.Own.ended(cmd.Process.Pid)
 	}
-	if err == nil {
-		return stdout.String(), nil
-	}
-	if ctx.Err() != nil {
+	switch {
+	case err == nil:
+		return printed(f.stdout)
+	case ctx.Err() != nil:
 		return "", fmt.Errorf("nft %s: ended after %s: %w", strings.Join(args, " "), timeout, ctx.Err())
 	}
-	return "", newError(args, stderr.String(), err)
+	stderr, failed := printed(f.stderr)
+	if failed != nil {
+		return "", failed
+	}
+	return "", newError(args, stderr, err)
 }
 
-// whole is a file in memory that holds the text. A pipe would not do: were weft
-// killed while it writes, nft would take what is in the pipe for all, and the
-// beginning of a transaction may be a good transaction, such as one that deletes
-// a table. For the same reason nft dies with weft: left alone, it could load old
-// rules after the next weft has loaded new ones.
-func whole(text string) (*os.File, error) {
-	fd, err := unix.MemfdCreate("nft", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("make a file for nft: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), "nft")
-	if _, err = f.WriteString(text); err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("write the text for nft: %w", errors.Join(err, f.Close()))
-	}
-	return f, nil
+func command(ctx context.Context, path string, args []string, f *files) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"LC_ALL=C"}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = f.stdin, f.stdout, f.stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	return cmd
 }
 
 func pid(cmd *exec.Cmd, started error) (int, error) {
@@ -201,16 +179,4 @@ func (r Runner) find() (string, error) {
 		return "", fmt.Errorf("find nft (Debian's package is nftables): %w", err)
 	}
 	return path, nil
-}
-
-// bounded keeps the first maxOutput bytes: a program that prints without end
-// must not take the machine's memory.
-type bounded struct{ bytes.Buffer }
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if room := maxOutput - b.Len(); room < len(p) {
-		b.Buffer.Write(p[:max(0, room)])
-		return len(p), nil
-	}
-	return b.Buffer.Write(p)
 }

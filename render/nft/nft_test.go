@@ -72,6 +72,8 @@ func TestProgramThatMisbehaves(t *testing.T) {
 	tests := []struct{ name, script, want string }{
 		{"hangs", "sleep 60 & wait", "ended after"},
 		{"garbage", "head -c 100000 /dev/urandom >&2; exit 1", "exit status 1"},
+		{"prints without end", "yes; exit 4", "exit status 4"},
+		{"complains without end", "yes >&2; exit 5", "exit status 5"},
 		{"silent", "exit 3", "it said nothing: exit status 3"},
 		{"killed", "kill -9 $$", "signal: killed"},
 		{"lies about lines", "echo '-:99999999999999999999:1-2: Error: no' >&2; exit 1", "exit status 1"},

@@ -18,12 +18,16 @@ const memoryPerByte = 64
 // the kernel then ends is its own choice.
 const leastRoom = 256 << 10
 
-// Room is how many bytes of text nft should get at a time at most: as many as it
-// can read in half of the memory that the machine, and each control group around
-// this process, has left.
-func (r Runner) Room() int {
-	if r.Largest > 0 {
+// Room is how many bytes of a text of some size nft should get at a time at most: as
+// many as it can read in half of the memory that the machine, and each control group
+// around this process, has left. For a text that nft gets at once in any case nobody
+// looks how much that is.
+func (r Runner) Room(size int) int {
+	switch {
+	case r.Largest > 0:
 		return r.Largest
+	case size <= leastRoom:
+		return leastRoom
 	}
 	left := availableMemory("/proc/meminfo", "/proc/self/cgroup", "/sys/fs/cgroup")
 	if left < 0 {

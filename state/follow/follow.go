@@ -41,6 +41,10 @@ type Follower struct {
 	// Poll is the time between two looks at the contents without any event;
 	// DefaultPoll if it is 0.
 	Poll time.Duration
+	// Eager takes files whose times changed for changed, and those too of which the
+	// times cannot tell, without reading them: for who reads them anyway and sees
+	// what is new.
+	Eager bool
 	// Settle is how long there must be no event before a look, and MaxSettle
 	// the longest that a burst of events can delay one.
 	Settle, MaxSettle time.Duration
@@ -101,6 +105,7 @@ func (f *Follower) Run(ctx context.Context, changed func()) error {
 // runner is a Follower while it runs.
 type runner struct {
 	paths             []string
+	eager             bool
 	poll              time.Duration
 	settle, maxSettle time.Duration
 	log               *slog.Logger
@@ -114,7 +119,7 @@ type runner struct {
 
 func newRunner(f *Follower) *runner {
 	r := &runner{
-		paths: f.Paths, log: f.Log, open: f.open,
+		paths: f.Paths, eager: f.Eager, log: f.Log, open: f.open,
 		poll: f.Poll, settle: f.Settle, maxSettle: f.MaxSettle,
 		folders: map[string]fileID{}, seen: sight{seed: maphash.MakeSeed()},
 	}
@@ -209,7 +214,7 @@ func (r *runner) drop() {
 // than at the last look. It trusts the files' times unless all is true.
 func (r *runner) look(all bool) (changed bool) {
 	s := r.watchAll()
-	now := s.sight(r.seen, all)
+	now := s.sight(r.seen, all, r.eager)
 	changed = now.contents != r.seen.contents
 	r.seen = now
 	return changed

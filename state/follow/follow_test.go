@@ -159,6 +159,30 @@ func TestWaysOfSaving(t *testing.T) {
 	}
 }
 
+// An eager follower calls for what may be new, whatever it holds, and for nothing else.
+func TestEager(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "state.yaml")
+	must(t, write(file, "zero"))
+	old := time.Now().Add(-time.Hour)
+	f := start(t, &Follower{Paths: []string{file}, Poll: never, Eager: true})
+	must(t, write(file, "zero"))
+	f.seen("the same again")
+	must(t, write(filepath.Join(dir, ".tmp"), "one"), os.Rename(filepath.Join(dir, ".tmp"), file))
+	f.seen("a rename")
+	time.Sleep(racy)
+	must(t, os.Chtimes(file, old, old))
+	f.seen("other times")
+	time.Sleep(racy)
+	must(t, write(filepath.Join(dir, "other"), "x"))
+	f.seen("a neighbour, while the times of the last look could not tell")
+	must(t, write(filepath.Join(dir, "other"), "y"))
+	f.unseen("a neighbour")
+	must(t, os.Remove(file))
+	f.seen("the end")
+}
+
 // The last call must come after the last chunk, or a half file would stay.
 func TestSlowWriterEndsWithACall(t *testing.T) {
 	t.Parallel()

@@ -20,21 +20,27 @@ const racy = time.Second
 type sight struct {
 	seed     maphash.Seed
 	times    uint64 // names, inodes, sizes and times
-	contents uint64 // names and bytes
+	contents uint64 // names and bytes; how often they changed if that is not looked at
 	settled  bool   // all files were older than racy
 }
 
 // sight looks at the files of a survey. It reads their contents if all is true,
-// or if the files' times do not prove that they are as they were before.
-func (s *survey) sight(before sight, all bool) sight {
+// or if the files' times do not prove that they are as they were before, but never
+// for who is eager.
+func (s *survey) sight(before sight, all, eager bool) sight {
 	now := sight{seed: before.seed, settled: true}
 	times := newHash(now.seed)
 	for _, f := range s.files {
 		s.stat(f, times, &now)
 	}
 	now.times = times.Sum64()
-	if !all && before.settled && now.times == before.times {
+	same := before.settled && now.times == before.times
+	switch {
+	case same && (eager || !all):
 		now.contents = before.contents
+		return now
+	case eager:
+		now.contents = before.contents + 1
 		return now
 	}
 	contents := newHash(now.seed)
