@@ -124,7 +124,7 @@ func (v *view) steered(i int, f *Family, leftOut map[*state.ServicePort]bool) []
 	}
 	list := make([]*ServicePort, 0, len(v.records))
 	for j := range v.records {
-		if p := v.records[j].views[i]; p != nil && !leftOut[p.origin] {
+		if p := v.records[j].views[i]; p != nil && (len(leftOut) == 0 || !leftOut[p.origin]) {
 			list = append(list, p)
 		}
 	}

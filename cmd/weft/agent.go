@@ -95,8 +95,11 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 	a.count(ctx, g)
 	changed := func() { a.notify(apply.StateChanged) }
 	g.Go(func() error { return a.follow(ctx, &follow.Follower{Paths: []string{c.State}, Eager: true}, changed) })
-	if c.History != "" { // where each transaction is kept: nobody should look at the state for that
-		g.Go(func() error { return a.follow(ctx, &follow.Follower{Paths: []string{history.PinFile(c.History)}}, changed) })
+	if c.History != "" {
+		_ = history.MakePinFolder(c.History) // without it, the one around it is followed
+		g.Go(func() error {
+			return a.follow(ctx, &follow.Follower{Paths: []string{history.PinFile(c.History)}}, changed)
+		})
 	}
 	g.Go(func() error { return a.followTemplates(ctx) })
 }

@@ -10,11 +10,19 @@ import (
 
 // How much garbage there may be, in percent of what is in use. Whoever makes all
 // rules from nothing has it quickly behind himself with much; an agent, which then
-// stays, should be small.
+// stays, should be small. But a little is nothing: where not much is in use, half of it
+// would be collected with every few changes.
 const (
 	hasty  = 200
 	frugal = 50
+	little = 8 << 20 // bytes
 )
+
+// garbage is little or frugal in percent of the bytes in use, whichever is more, in
+// steps of frugal.
+func garbage(inUse uint64) int {
+	return max(frugal, min(hasty, int(100*little/max(inUse, 1))/frugal*frugal))
+}
 
 // collect sets how much garbage there may be, unless $GOGC does.
 func collect(percent int) {
@@ -23,38 +31,46 @@ func collect(percent int) {
 	}
 }
 
-// So long after a change, if the heap has grown by grownBy bytes since then, what
-// nobody needs any more is given back at once: else it would wait for many changes,
-// of which each would give back a little, for more than that costs together.
+// A burst of changes is over when nothing came for calmAfter. If the heap is larger
+// then by grownBy bytes than it may be with its garbage, what nobody needs any more is
+// given back: else that would wait for the next changes. The burst of a start is over
+// so long after its first change, whatever comes: each change would give back a little
+// of it, which costs more than all at once.
 const (
 	calmAfter = 2 * time.Second
-	grownBy   = 24 << 20
+	grownBy   = 16 << 20
 )
 
 // calm gives back, behind large changes, the memory that they took.
 type calm struct {
-	timer *time.Timer
-	due   atomic.Bool
-	heap  atomic.Uint64 // when memory was given back last
+	timer   *time.Timer
+	percent atomic.Int64  // of garbage
+	heap    atomic.Uint64 // when memory was given back last; 0 is never
 }
 
 // changed says that rules were loaded. After the first ones there may be less
 // garbage than before.
 func (c *calm) changed() {
-	if c.due.Swap(true) {
-		return
-	}
-	if c.timer == nil {
-		collect(frugal)
+	switch {
+	case c.timer == nil:
+		c.measure()
 		c.timer = time.AfterFunc(calmAfter, c.down)
-		return
+	case c.heap.Load() > 0:
+		c.timer.Reset(calmAfter)
 	}
-	c.timer.Reset(calmAfter)
+}
+
+// measure sets how much garbage there may be. It is asked for rarely: a change stops
+// the world.
+func (c *calm) measure() {
+	if percent := garbage(read("/gc/heap/live:bytes")); c.percent.Swap(int64(percent)) != int64(percent) {
+		collect(percent)
+	}
 }
 
 func (c *calm) down() {
-	c.due.Store(false)
-	if heap() < c.heap.Load()+grownBy {
+	c.measure()
+	if before := c.heap.Load(); before > 0 && heap() < before+before*uint64(c.percent.Load())/100+grownBy {
 		return
 	}
 	debug.FreeOSMemory()
@@ -62,10 +78,18 @@ func (c *calm) down() {
 }
 
 // heap is how much memory the heap holds, in use or not.
-func heap() (sum uint64) {
-	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}}
-	metrics.Read(sample)
-	for _, s := range sample {
+func heap() uint64 {
+	return read("/memory/classes/heap/objects:bytes", "/memory/classes/heap/free:bytes", "/memory/classes/heap/unused:bytes")
+}
+
+// read is the sum of figures of the runtime.
+func read(names ...string) (sum uint64) {
+	samples := make([]metrics.Sample, len(names))
+	for i, name := range names {
+		samples[i].Name = name
+	}
+	metrics.Read(samples)
+	for _, s := range samples {
 		sum += s.Value.Uint64()
 	}
 	return sum

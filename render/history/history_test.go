@@ -425,7 +425,7 @@ func TestPin(t *testing.T) {
 	if _, ok, _ := Pinned(folder); ok {
 		t.Error("still pinned")
 	}
-	if err := os.WriteFile(PinFile(folder), []byte("{}\n!"), 0o600); err != nil {
+	if err := errors.Join(MakePinFolder(folder), os.WriteFile(PinFile(folder), []byte("{}\n!"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok, err := Pinned(folder); ok || err == nil {

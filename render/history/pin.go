@@ -10,8 +10,12 @@ import (
 	"weft/state/replace"
 )
 
-// PinFile is the path to follow in order to learn of pins in a folder.
-func PinFile(folder string) string { return filepath.Join(folder, "pin") }
+// PinFile is the path to follow in order to learn of pins in a folder. It has a folder
+// of its own, so that entries that come and go do not wake who follows it.
+func PinFile(folder string) string { return filepath.Join(folder, "pin", "entry") }
+
+// MakePinFolder makes the folder of [PinFile].
+func MakePinFolder(folder string) error { return os.MkdirAll(filepath.Dir(PinFile(folder)), 0o755) }
 
 // Pin makes an entry the one that a running agent loads, whatever the state and
 // the templates say, until [Release]. The pin is a copy of the entry, so it
@@ -21,6 +25,9 @@ func Pin(folder string, e Entry) error {
 		return errors.New("pin a ruleset: there is no history")
 	}
 	data, _, err := encode(e)
+	if err == nil {
+		err = MakePinFolder(folder)
+	}
 	if err == nil {
 		_, err = replace.File(PinFile(folder), data)
 	}

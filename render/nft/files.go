@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +26,11 @@ const (
 //
 // For what it prints, which is nothing nearly always, pipes would do, but each would
 // have a goroutine that waits for it, and be woken up when a run ends.
-type files struct{ stdin, stdout, stderr *os.File }
+type files struct {
+	stdin, stdout, stderr *os.File
+	// alive is a pipe of which nft holds the other end for as long as it runs.
+	alive, theirs *os.File
+}
 
 func openFiles(stdin string) (*files, error) {
 	f := &files{}
@@ -33,7 +38,9 @@ func openFiles(stdin string) (*files, error) {
 	f.stdin, in = holding(stdin)
 	f.stdout, out = empty(maxOutput)
 	f.stderr, errs = empty(maxComplaints)
-	if err := errors.Join(in, out, errs); err != nil {
+	var pipe error
+	f.alive, f.theirs, pipe = os.Pipe()
+	if err := errors.Join(in, out, errs, pipe); err != nil {
 		f.close()
 		return nil, fmt.Errorf("make files for nft: %w", err)
 	}
@@ -41,11 +48,21 @@ func openFiles(stdin string) (*files, error) {
 }
 
 func (f *files) close() {
-	for _, file := range []*os.File{f.stdin, f.stdout, f.stderr} {
+	for _, file := range []*os.File{f.stdin, f.stdout, f.stderr, f.alive, f.theirs} {
 		if file != nil {
 			_ = file.Close() // nothing of it is left then
 		}
 	}
+}
+
+// await returns when nft has ended, or a moment after the deadline by which it is
+// killed. To wait for a process is a system call that blocks a thread, which keeps the
+// Go runtime looking after that thread every few microseconds: for the time of a small
+// transaction, that costs more than all the rest of it.
+func (f *files) await(deadline time.Time) {
+	_ = f.theirs.Close() // ours: nft has its own
+	_ = f.alive.SetReadDeadline(deadline.Add(time.Second))
+	_, _ = f.alive.Read(make([]byte, 1)) // nobody writes
 }
 
 // holding is a file that holds a text, to be read from its beginning.

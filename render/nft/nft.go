@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -136,6 +137,8 @@ func (r Runner) run(ctx context.Context, stdin string, args ...string) (string, 
 	cmd := command(ctx, path, args, f)
 	err = r.Own.start(func() (int, error) { return pid(cmd, cmd.Start()) })
 	if err == nil {
+		deadline, _ := ctx.Deadline()
+		f.await(deadline)
 		err = cmd.Wait()
 		r.Own.ended(cmd.Process.Pid)
 	}
@@ -156,7 +159,7 @@ func command(ctx context.Context, path string, args []string, f *files) *exec.Cm
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"LC_ALL=C"}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = f.stdin, f.stdout, f.stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = f.stdin, f.stdout, f.stderr, []*os.File{f.theirs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	return cmd

@@ -67,8 +67,12 @@ type inotify struct{ *fsnotify.Watcher }
 
 func (w inotify) channels() (<-chan fsnotify.Event, <-chan error) { return w.Events, w.Errors }
 
+// burst is how many events may come before anybody takes them: to save a file causes
+// half a dozen, and to be woken for each costs more than a look.
+const burst = 64
+
 func openInotify() (watcher, error) {
-	w, err := fsnotify.NewWatcher()
+	w, err := fsnotify.NewBufferedWatcher(burst)
 	if err != nil {
 		return nil, err
 	}
