@@ -14,6 +14,7 @@ type weigher struct {
 	agent   *agent
 	engine  *weight.Engine
 	traffic *traffic.Observer // nil without a guard
+	last    *weight.Connections
 }
 
 func (a *agent) newWeigher() *weigher {
@@ -41,13 +42,18 @@ func (w *weigher) connections() *weight.Connections {
 	if err != nil {
 		return nil // the observer has said why
 	}
-	return connectionsOf(counts)
+	if w.last == nil || w.last.Change != counts.Change {
+		w.last = connectionsOf(counts)
+	}
+	same := *w.last
+	same.At = counts.At
+	return &same
 }
 
 // connectionsOf are counts as the engine takes them: those that were followed, so
 // that all numbers are about the same connections.
 func connectionsOf(counts *traffic.Counts) *weight.Connections {
-	c := &weight.Connections{At: counts.At, Exact: true, Counts: make(map[weight.NodePort]map[netip.AddrPort]weight.Count, len(counts.By))}
+	c := &weight.Connections{At: counts.At, Exact: true, Change: counts.Change, Counts: make(map[weight.NodePort]map[netip.AddrPort]weight.Count, len(counts.By))}
 	for port, by := range counts.By {
 		if port.Protocol != state.TCP {
 			continue // nothing is known of them but that they were opened

@@ -167,7 +167,7 @@ func TestSessionEnds(t *testing.T) {
 	defer s.close()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- New(nil).run(ctx, s) }()
+	go func() { ended <- New(nil).run(ctx, s, func() {}) }()
 	time.Sleep(20 * time.Millisecond)
 	cancel()
 	select {

@@ -26,7 +26,8 @@ type Observer struct {
 	// hearing is since when nothing was missed; zero while nothing is heard.
 	hearing time.Time
 	session *session
-	why     error // why nothing is heard
+	opened  float64 // when a connection that counts was opened last
+	why     error   // why nothing is heard
 }
 
 // New returns an Observer of the connections in the network namespace of the
@@ -89,11 +90,12 @@ const (
 )
 
 // Run counts until the context ends. Where it cannot, it says so once and tries
-// again: there are just no counts meanwhile.
-func (o *Observer) Run(ctx context.Context, _ func()) error {
+// again: there are just no counts meanwhile. It calls changed for a connection that comes
+// after a lull, since nobody need look at the counts while nothing comes.
+func (o *Observer) Run(ctx context.Context, changed func()) error {
 	said := ""
 	for ctx.Err() == nil {
-		err := o.attend(ctx)
+		err := o.attend(ctx, changed)
 		if ctx.Err() != nil {
 			break
 		}
@@ -120,11 +122,11 @@ func sleep(ctx context.Context, d time.Duration) {
 }
 
 // attend is one session.
-func (o *Observer) attend(ctx context.Context) error {
+func (o *Observer) attend(ctx context.Context, changed func()) error {
 	s, err := o.begin()
 	if err == nil {
 		o.use(s, nil)
-		err = errors.Join(o.run(ctx, s), s.close())
+		err = errors.Join(o.run(ctx, s, changed), s.close())
 	}
 	o.use(nil, err)
 	return err
@@ -167,5 +169,5 @@ func (o *Observer) Counts() (*Counts, error) {
 	case now.Sub(o.hearing) < settling:
 		return nil, errors.New("counting began a second ago, or began anew after a loss")
 	}
-	return &Counts{At: now, By: o.tally.counts()}, nil
+	return &Counts{At: now, Change: o.tally.change, By: o.tally.counts()}, nil
 }

@@ -35,6 +35,12 @@ func rules(node netip.Addr, endpoints ...netip.AddrPort) string {
 // observing is an Observer in a namespace, of ServicePorts with an endpoint each.
 func observing(t testing.TB, ns *lab.Namespace, node netip.Addr, endpoints ...netip.AddrPort) *Observer {
 	t.Helper()
+	return observingFor(t, func() {}, ns, node, endpoints...)
+}
+
+// observingFor has it call changed.
+func observingFor(t testing.TB, changed func(), ns *lab.Namespace, node netip.Addr, endpoints ...netip.AddrPort) *Observer {
+	t.Helper()
 	o := New(slog.New(slog.DiscardHandler))
 	o.begin = within(ns)
 	st := &state.State{Addresses: []netip.Addr{node}}
@@ -46,7 +52,7 @@ func observing(t testing.TB, ns *lab.Namespace, node netip.Addr, endpoints ...ne
 	o.Aim(st)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- o.Run(ctx, func() {}) }()
+	go func() { ended <- o.Run(ctx, changed) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -141,6 +147,32 @@ func TestConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, o, 30000, serves, "it is closed, too", func(c Count) bool { return c.Open == 0 && c.Failed == 0 })
+}
+
+// TestToldAfterALull checks that the first connection after a while is told at once, and
+// those behind it are not each.
+func TestToldAfterALull(t *testing.T) {
+	l := labtest.Build(t, lab.Options{Nodes: 1, Pods: 1})
+	node := l.Node()
+	serves := netip.AddrPortFrom(node.Pods[0].IPv4, labtest.Port)
+	if err := node.Load(rules(node.IPv4, serves)); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan struct{}, 1000)
+	o := observingFor(t, func() { told <- struct{}{} }, node.Namespace, node.IPv4, serves)
+	eventually(t, o, 30000, serves, "the first counts", func(Count) bool { return true })
+	for round := range 2 {
+		for range 10 {
+			if err := dial(t, l.Client, netip.AddrPortFrom(node.IPv4, 30000)).Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		eventually(t, o, 30000, serves, "they are over", func(c Count) bool { return int(c.Opened) == 10*(round+1) && c.Open == 0 })
+		if got := len(told); got != round+1 {
+			t.Errorf("told %d times after %d lulls", got, round+1)
+		}
+		time.Sleep(lull + 200*time.Millisecond)
+	}
 }
 
 func dial(t *testing.T, ns *lab.Namespace, to netip.AddrPort) (conn net.Conn) {

@@ -41,11 +41,11 @@ func (s *session) close() error {
 }
 
 // run hears and asks until one fails or the context ends.
-func (o *Observer) run(ctx context.Context, s *session) error {
+func (o *Observer) run(ctx context.Context, s *session, changed func()) error {
 	g, ctx := errgroup.WithContext(ctx)
 	defer s.news.until(ctx)()
 	fresh := make(chan struct{}, 1)
-	g.Go(func() error { return o.hear(ctx, s.news, fresh) })
+	g.Go(func() error { return o.hear(ctx, s.news, fresh, changed) })
 	g.Go(func() error { return o.follow(ctx, s.table, fresh) })
 	return g.Wait()
 }
@@ -60,10 +60,10 @@ var errOverwhelmed = errors.New("the kernel had more to tell than this process c
 const losses = 3
 
 // hear takes in what is opened.
-func (o *Observer) hear(ctx context.Context, s *socket, fresh chan<- struct{}) error {
+func (o *Observer) hear(ctx context.Context, s *socket, fresh chan<- struct{}, changed func()) error {
 	var lost []time.Time
 	for {
-		err := o.receive(s, fresh)
+		err := o.receive(s, fresh, changed)
 		switch now := time.Now(); {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -79,8 +79,11 @@ func (o *Observer) hear(ctx context.Context, s *socket, fresh chan<- struct{}) e
 	}
 }
 
-func (o *Observer) receive(s *socket, fresh chan<- struct{}) error {
-	followed := false
+// lull is how long nothing came if what comes then is worth a call.
+const lull = time.Second
+
+func (o *Observer) receive(s *socket, fresh chan<- struct{}, changed func()) error {
+	followed, first := false, false
 	now := 0.0
 	err := s.receive(func(b []byte) {
 		opened, ok := readOpening(b)
@@ -92,8 +95,16 @@ func (o *Observer) receive(s *socket, fresh chan<- struct{}) error {
 		}
 		o.mu.Lock()
 		defer o.mu.Unlock()
+		before := o.tally.change
 		followed = o.tally.open(opened, now) || followed
+		if o.tally.change != before {
+			first = first || now-o.opened > lull.Seconds()
+			o.opened = now
+		}
 	})
+	if first {
+		changed()
+	}
 	if followed {
 		select {
 		case fresh <- struct{}{}:

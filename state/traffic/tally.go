@@ -21,6 +21,10 @@ type tally struct {
 	all       budget
 	following lives
 	kept      []*life // those of them that are not young any more
+	// change is another number after any change of what is counted, and told is what was
+	// counted at the change with the number toldAt.
+	change, toldAt uint64
+	told           map[NodePort]map[netip.AddrPort]Count
 }
 
 // port is a NodePort of which connections count.
@@ -51,13 +55,14 @@ type life struct {
 }
 
 func newTally() *tally {
-	return &tally{ports: map[NodePort]*port{}, all: newBudget(inAll)}
+	return &tally{change: 1, ports: map[NodePort]*port{}, all: newBudget(inAll)}
 }
 
 // watch makes the endpoints of the steered ones of these ServicePorts those that
 // count. What was counted for those that stay is kept.
 func (t *tally) watch(addresses []netip.Addr, list []*state.ServicePort) {
 	gone, came := state.Difference(t.watched, list)
+	t.change++
 	t.addresses, t.watched = addresses, list
 	before := map[NodePort]*port{}
 	for _, p := range gone {
@@ -113,6 +118,7 @@ func (t *tally) open(o opening, now float64) bool {
 		return false
 	}
 	a.Opened++
+	t.change++
 	if o.protocol != state.TCP || len(t.following)-len(t.kept) >= atOnce || !a.budget.has(now) || !t.all.has(now) {
 		return false
 	}
@@ -145,6 +151,7 @@ func (t *tally) next() (at float64, ok bool) {
 
 // saw takes in what was seen of a connection at a time.
 func (t *tally) saw(l *life, s sight, now float64) {
+	t.change++
 	age := now - l.began
 	same := s.id == l.entry.id
 	l.accepted = l.accepted || same && s.accepted
@@ -212,6 +219,7 @@ func (l *life) lasted(age float64) {
 func (t *tally) lost(l *life) {
 	if !l.forgotten {
 		l.forgotten = true
+		t.change++
 		t.leave(l)
 	}
 }
@@ -224,8 +232,16 @@ func (t *tally) forget() {
 	t.following = nil
 }
 
-// counts are the counts of all places that ever had a connection.
+// counts are the counts of all places that ever had a connection. They are the same ones,
+// which nobody changes, until there is another change.
 func (t *tally) counts() map[NodePort]map[netip.AddrPort]Count {
+	if t.told == nil || t.toldAt != t.change {
+		t.told, t.toldAt = t.count(), t.change
+	}
+	return t.told
+}
+
+func (t *tally) count() map[NodePort]map[netip.AddrPort]Count {
 	all := map[NodePort]map[netip.AddrPort]Count{}
 	for at, q := range t.ports {
 		if len(q.accounts) == 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -312,4 +313,35 @@ func TestTallyAddsUp(t *testing.T) {
 			t.Fatalf("%v seconds, want about %v", got.Seconds, truth)
 		}
 	})
+}
+
+// TestChange checks that whoever knows the number of the change knows whether anything
+// else is new, and is given the same counts as long as nothing is.
+func TestChange(t *testing.T) {
+	tally := newTestTally()
+	tally.watch([]netip.Addr{netip.MustParseAddr("10.0.0.1")}, []*state.ServicePort{serving(tcp(30000), endpointA)})
+	before := tally.change
+	steps := []struct {
+		name  string
+		do    func()
+		isNew bool
+	}{
+		{"nothing", func() {}, false},
+		{"one that does not count", func() { tally.open(begins("10.0.0.1:30009", endpointA, 1), 0) }, false},
+		{"opened", func() { tally.open(begins("10.0.0.1:30000", endpointA, 1), 0) }, true},
+		{"looked at", func() { tally.saw(tally.due(1, 1)[0], sight{id: 1, open: true, accepted: true}, 1) }, true},
+		{"still nothing", func() {}, false},
+		{"lost", func() { tally.lost(tally.due(9, 1)[0]) }, true},
+		{"others to watch", func() { tally.watch(nil, nil) }, true},
+	}
+	for _, s := range steps {
+		old := tally.counts()
+		s.do()
+		if got := tally.change != before; got != s.isNew {
+			t.Errorf("%s: is new = %v, want %v", s.name, got, s.isNew)
+		}
+		if before = tally.change; !s.isNew && reflect.ValueOf(old).Pointer() != reflect.ValueOf(tally.counts()).Pointer() {
+			t.Errorf("%s: the counts were made again", s.name)
+		}
+	}
 }

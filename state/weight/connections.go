@@ -16,6 +16,10 @@ type Connections struct {
 	// Exact says that Seconds is known, from events. Otherwise the gauge Young is
 	// taken for all of the time since the one before.
 	Exact bool
+	// Change is another number after any change of the Counts; 0 where that is not
+	// known. Who gives it comes again as soon as connections come after a pause, so that
+	// meanwhile nobody need look.
+	Change uint64
 	// Counts are by NodePort and by the endpoint that connections were sent to.
 	Counts map[NodePort]map[netip.AddrPort]Count
 }

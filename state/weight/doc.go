@@ -28,6 +28,9 @@
 // learned from how estimates differ one from the next. A node that was cut, or lost
 // capacity, and is idle now goes back to what it usually took, the faster the clearer.
 //
+// A ServicePort of which nothing is new rests: its steps are left out, and while no
+// connection comes nobody need ask the guard.
+//
 // Nothing here has a cliff: a node that is not measured gets the median of the
 // others, most nodes not measured means that nobody is judged, and every
 // node that serves keeps a floor. Numbers that are none (NaN, infinities,

@@ -25,6 +25,15 @@ type Engine struct {
 	doubt    bool // most nodes do not answer, which is not believed
 	turned   bool // a node went out or came back in this step
 	other    bool // there are other nodes or rules than in the step before
+	epochs   epochs
+	sees     bool      // connections could be seen in the step before
+	looked   time.Time // when those were counted
+	change   uint64    // as [Connections] had it then,
+	changed  time.Time // and since when it is that
+	// unchanged is whether none has changed since, and awake how many ServicePorts have
+	// something for the guard to see.
+	unchanged bool
+	awake     int
 }
 
 // key names a ServicePort.
@@ -69,28 +78,41 @@ type Inputs struct {
 func (e *Engine) Step(now time.Time, in Inputs) (*state.State, time.Duration) {
 	next := *in.State
 	next.Nodes = sane(in.State.Nodes)
+	doubted := e.doubt
 	e.observe(next.Nodes, now)
 	if e.begun.IsZero() {
 		e.begin(in.Before, now)
 	}
 	slow := e.isDue(now)
+	e.notice(in.Connections, doubted, now)
 	next.ServicePorts = e.stepAll(in, now, slow)
 	e.other = false
 	if slow {
 		e.last = now
 		e.forget(now)
 	}
+	return &next, e.wait(in.Connections, now)
+}
+
+// wait is until there is something to do. Where nobody tells of connections, that may
+// be at any time.
+func (e *Engine) wait(c *Connections, now time.Time) time.Duration {
 	wait := max(0, e.next.Sub(now))
-	if in.Connections != nil {
-		wait = min(wait, guardTick)
+	switch {
+	case c == nil:
+		return wait
+	case c.Change == 0 || e.awake > 0 || now.Sub(e.changed) < 2*guardTick:
+		return min(wait, guardTick)
 	}
-	return &next, wait
+	return min(wait, idleTick)
 }
 
 // stepAll is a step of each ServicePort. The one that is where it was is not looked
 // up by its name.
 func (e *Engine) stepAll(in Inputs, now time.Time, slow bool) []*state.ServicePort {
 	list := slices.Clone(in.State.ServicePorts)
+	c := in.Connections
+	e.awake, e.unchanged = 0, c != nil && c.Change != 0 && c.Change == e.change
 	e.order = append(e.order[:min(len(e.order), len(list))], make([]*service, max(0, len(list)-len(e.order)))...)
 	for i, p := range list {
 		if !p.Steered() {
@@ -99,10 +121,33 @@ func (e *Engine) stepAll(in Inputs, now time.Time, slow bool) []*state.ServicePo
 		if s := e.order[i]; s == nil || s.gathered != p {
 			e.order[i] = e.service(p)
 		}
-		e.scratch.clear()
-		list[i] = e.step(e.order[i], p, in.Connections, now, slow)
+		list[i] = e.stepOne(e.order[i], p, c, now, slow)
+	}
+	if c != nil {
+		e.looked = c.At
+		if e.change != c.Change {
+			e.change, e.changed = c.Change, now
+		}
 	}
 	return list
+}
+
+// stepOne leaves out the step of a ServicePort at rest.
+func (e *Engine) stepOne(s *service, p *state.ServicePort, c *Connections, now time.Time, slow bool) *state.ServicePort {
+	if e.rests(s, p, c) {
+		s.seen = now
+		return s.published
+	}
+	e.scratch.clear()
+	if s.still.holds && s.guard.ticks > 0 {
+		s.guard.at = e.looked // it was not looked at, since there was nothing to see
+	}
+	s.still.holds = false
+	published := e.step(s, p, c, now, slow)
+	if s.guard.ticks > 0 && !s.guard.isAsleep() {
+		e.awake++
+	}
+	return published
 }
 
 // begin puts the first run of the slow loop anywhere in its tick.
@@ -171,7 +216,7 @@ func (e *Engine) step(s *service, p *state.ServicePort, c *Connections, now time
 	if slow {
 		moved = s.move(e, now) || moved
 	}
-	looked := s.stepGuard(e.connectionsFor(s, c), e.config.RequestTime.Seconds(), now)
+	looked := s.stepGuard(e.connectionsFor(s, c), e.unchanged, e.config.RequestTime.Seconds(), now)
 	if !news && !slow && !moved && !looked {
 		return s.published
 	}
@@ -181,6 +226,9 @@ func (e *Engine) step(s *service, p *state.ServicePort, c *Connections, now time
 	}
 	if news || moved || slow || looked {
 		s.publish(e.config, news || moved)
+	}
+	if slow {
+		s.settleDown(e, moved)
 	}
 	return s.published
 }

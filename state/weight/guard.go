@@ -66,7 +66,8 @@ const (
 )
 
 // stepGuard takes in connections, and reports whether there was anything to see.
-func (s *service) stepGuard(c *Connections, s0 float64, now time.Time) bool {
+// unchanged is whether they are known to be as they were at the last step.
+func (s *service) stepGuard(c *Connections, unchanged bool, s0 float64, now time.Time) bool {
 	if c == nil || len(s.live) == 0 {
 		return s.unguard(now)
 	}
@@ -78,7 +79,7 @@ func (s *service) stepGuard(c *Connections, s0 float64, now time.Time) bool {
 	s.guard.at = c.At
 	s.guard.ticks++
 	counts := c.Counts[NodePort{s.gathered.Protocol, s.gathered.NodePort}]
-	if s.guard.idle && len(counts) == 0 {
+	if s.guard.idle && (unchanged || len(counts) == 0) {
 		return false // as most ports are most of the time
 	}
 	s.count(counts, dt, c.Exact, first)
@@ -87,14 +88,14 @@ func (s *service) stepGuard(c *Connections, s0 float64, now time.Time) bool {
 	}
 	s.countStock(dt)
 	s.cut(s.durations(c.Exact, s0, now), dt)
-	s.guard.idle = len(counts) == 0 && s.isQuiet()
+	s.guard.idle = (len(counts) == 0 || c.Change != 0) && s.isQuiet()
 	return true
 }
 
 // isQuiet reports whether nothing is left of connections and cuts.
 func (s *service) isQuiet() bool {
-	return !slices.ContainsFunc(s.members, func(m *member) bool {
-		return m.conns.area > 1e-6 || m.conns.closed > 1e-6 || m.conns.longClosed > 1e-6 || m.conns.factor() < 1
+	return s.guard.open < leftStock && !slices.ContainsFunc(s.members, func(m *member) bool {
+		return m.conns.count.Open > 0 || m.conns.count.Young > 0 || m.conns.area > 1e-6 || m.conns.closed > 1e-6 || m.conns.longClosed > 1e-6 || m.conns.factor() < 1
 	})
 }
 

@@ -13,6 +13,7 @@ type node struct {
 	latency latency
 	cpu     cpu
 	cores   int // 0 while they are not known
+	known   known
 	// out is whether the node does not answer, and that counts.
 	out bool
 	// returned is when the node last answered again; zero if it always did.

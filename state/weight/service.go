@@ -26,6 +26,7 @@ type service struct {
 	young     bool    // some endpoint's weight still grows, or may begin to
 	spill     float64 // 0 to 1, of the policy local; see stepSpill
 	held      held
+	still     stillness
 }
 
 // group is a node, or an endpoint of which no node is known.

@@ -1,0 +1,117 @@
+package weight_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"weft/state"
+	"weft/state/weight"
+)
+
+// told are connections of which changes are told.
+func told(change uint64, at time.Time, counts ...weight.Count) *weight.Connections {
+	c := &weight.Connections{At: at, Exact: true, Change: change, Counts: map[weight.NodePort]map[netip.AddrPort]weight.Count{}}
+	if len(counts) > 0 {
+		by := map[netip.AddrPort]weight.Count{}
+		for i, e := range cluster(same(.001, len(counts)), nil).ServicePorts[0].Endpoints {
+			by[e.AddrPort()] = counts[i]
+		}
+		c.Counts[weight.NodePort{Protocol: state.TCP, Port: 30000}] = by
+	}
+	return c
+}
+
+// lead goes on by the waits that the engine asks for, and returns the longest.
+func (p *play) lead(until int, change uint64, counts ...weight.Count) (longest time.Duration) {
+	p.t.Helper()
+	for p.at <= until {
+		measure(p.st, p.latency, p.busy, p.now())
+		var wait time.Duration
+		p.last, wait = p.engine.Step(p.now(), weight.Inputs{State: p.st, Connections: told(change, p.now(), counts...)})
+		p.at += max(1, int(wait.Seconds()))
+		longest = max(longest, wait)
+	}
+	return longest
+}
+
+// TestQuiet checks that the guard is not asked for while there is nothing to see, and is
+// every second while there is: also behind connections that came once.
+func TestQuiet(t *testing.T) {
+	p := begin(t, weight.Default(), same(.001, 4), same(.1, 4))
+	if wait := p.lead(9, 1); wait > time.Second {
+		t.Errorf("at the start it comes again in %v, want a second", wait)
+	}
+	if wait := p.lead(60, 1); wait < 4*time.Second || wait > 5*time.Second {
+		t.Errorf("without connections it comes again in %v, want about five seconds", wait)
+	}
+	some := []weight.Count{{Opened: 9, Open: 3, Young: 3, Seconds: 1}, {Opened: 9}, {Opened: 9}, {Opened: 9}}
+	if wait := p.lead(70, 2, some...); wait > time.Second {
+		t.Errorf("while connections are open it comes again in %v, want a second", wait)
+	}
+	some[0] = weight.Count{Opened: 9, Seconds: 3}
+	p.lead(400, 3, some...)
+	if wait := p.lead(420, 3, some...); wait < 4*time.Second {
+		t.Errorf("long behind the last it comes again in %v, want about five seconds", wait)
+	}
+}
+
+// TestRestsAlike has two engines see the same, one of which steps through all since it
+// is not told what is new. Both must make the same shares, whatever happens to nodes and
+// connections after long rests.
+func TestRestsAlike(t *testing.T) {
+	rested, busy := begin(t, weight.Default(), same(.001, 4), same(.1, 4)), begin(t, weight.Default(), same(.001, 4), same(.1, 4))
+	change, counts := uint64(1), make([]weight.Count, 4)
+	for second := range 1200 {
+		for _, p := range []*play{rested, busy} {
+			switch second {
+			case 200:
+				p.latency[2] = 0.02
+			case 400:
+				p.busy[1] = 0.95
+			case 500:
+				p.busy[1] = 0.1
+			case 1100:
+				p.st.Nodes[3].Unreachable = noon.Add(1100 * time.Second)
+			}
+		}
+		if second >= 800 && second < 830 { // the first node's connections stay open
+			change++
+			for i := range counts {
+				counts[i].Opened += 20
+				counts[i].Seconds += 0.2
+			}
+			counts[0].Seconds += 20
+		}
+		for _, p := range []*play{rested, busy} {
+			p.conns = told(0, p.now(), counts...)
+			if p == rested {
+				p.conns.Change = change
+			}
+			p.until(second)
+		}
+		if d := moved(sharesOf(rested.last.ServicePorts[0]), sharesOf(busy.last.ServicePorts[0])); d > 0.002 {
+			t.Fatalf("after %d s: %.4f at rest, %.4f without", second, sharesOf(rested.last.ServicePorts[0]), sharesOf(busy.last.ServicePorts[0]))
+		}
+	}
+}
+
+// TestRestKeepsPointers checks that a ServicePort at rest is the one of the step before,
+// and that what makes it move ends that.
+func TestRestKeepsPointers(t *testing.T) {
+	p := begin(t, weight.Default(), same(.001, 4), same(.1, 4))
+	p.lead(100, 1)
+	before := p.last.ServicePorts[0]
+	p.latency = same(.00102, 4)
+	p.lead(130, 1)
+	if p.last.ServicePorts[0] != before {
+		t.Errorf("noise made it another: %s", cmp.Diff(before, p.last.ServicePorts[0], cmp.Comparer(func(a, b netip.Addr) bool { return a == b })))
+	}
+	p.latency[3] = .03
+	p.lead(160, 1)
+	if p.last.ServicePorts[0] == before {
+		t.Error("a node that is far now moved nothing")
+	}
+}
