@@ -30,7 +30,9 @@ type Decoder struct {
 	seed maphash.Seed
 	// records are the documents of the last good file, behind the header.
 	records []record
-	inOrder bool    // they stand in the order of a state
+	inOrder bool // they stand in the order of a state
+	header  fingerprint.Print
+	tiled   bool    // header and records are all of the file, but for plain markers
 	served  [2]bool // the address families that the file's node takes traffic for
 	words   words
 	spare   spare
@@ -83,6 +85,7 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 	if len(problems) > 0 {
 		return nil, strict.Join(problems)
 	}
+	d.header, d.tiled = fingerprint.Of(docs[0].text, d.seed), tile(docs)
 	clear(docs) // and with it the bytes
 	clear(d.records)
 	d.spare = spare{docs, d.records}
@@ -92,6 +95,32 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 		d.inOrder = !s.sortServicePorts()
 	}
 	return s, nil
+}
+
+// tile reports whether the documents are all of a file, but for plain markers.
+func tile(docs []document) bool {
+	end := -len(plainMarker)
+	for i, doc := range docs {
+		if begin := doc.offset - end; begin != len(plainMarker) || i == 0 && doc.offset != 0 {
+			return false
+		}
+		end = doc.offset + len(doc.text)
+	}
+	return true
+}
+
+// Cut is the last good file by its documents, so that nobody needs to look for them
+// again; false for a file that is not only documents behind plain markers.
+func (d *Decoder) Cut() (fingerprint.Cut, bool) {
+	if !d.tiled {
+		return fingerprint.Cut{}, false
+	}
+	parts := make([]fingerprint.Print, 1, 1+len(d.records))
+	parts[0] = d.header
+	for i := range d.records {
+		parts = append(parts, d.records[i].text.Behind(len(plainMarker)))
+	}
+	return fingerprint.Cut{Seed: d.seed, Parts: parts}, true
 }
 
 // isInStep reports whether each document is of the ServicePort that stood there in the

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-multierror"
 
+	"weft/state/fingerprint"
 	"weft/state/strict"
 )
 
@@ -202,6 +203,44 @@ func TestDecoderOverlooksNothing(t *testing.T) {
 			}
 			if _, err := Decode("f", next); (err != nil) != (test.want != "") || !strings.Contains(fmt.Sprint(err), test.want) {
 				t.Errorf("%v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// The cut of a file is its parts, whichever of them were there before, and none is made
+// up for a file with more between them.
+func TestCut(t *testing.T) {
+	text := string(must[[]byte](t)(Encode(large(20, 3))))
+	var d Decoder
+	for name, test := range map[string]struct {
+		text string
+		cut  bool
+	}{
+		"first":          {text, true},
+		"again":          {text, true},
+		"one changed":    {strings.Replace(text, "port: 8080", "port: 8081", 1), true},
+		"a marker first": {"---\n" + text, false},
+		"marker, words":  {strings.Replace(text, "---\n", "--- # so\n", 1), false},
+		"a comment":      {strings.Replace(text, "---\n", "# so\n---\n", 1), true},
+		"no ServicePort": {string(must[[]byte](t)(Encode(large(0, 0)))), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			must[*State](t)(d.Decode("f", []byte(test.text)))
+			cut, ok := d.Cut()
+			if ok != test.cut {
+				t.Fatalf("cut: %t, want %t", ok, test.cut)
+			}
+			rest := test.text
+			for i, part := range cut.Parts {
+				marker := min(i, 1) * len(plainMarker)
+				if want := fingerprint.Of([]byte(rest[marker:part.Len()]), cut.Seed).Behind(marker); want != part {
+					t.Fatalf("part %d is %v, want %v", i, part, want)
+				}
+				rest = rest[part.Len():]
+			}
+			if ok && rest != "" {
+				t.Errorf("%q is of no part", rest)
 			}
 		})
 	}

@@ -9,6 +9,7 @@ import (
 
 	"weft/render"
 	"weft/state"
+	"weft/state/fingerprint"
 	"weft/state/status"
 )
 
@@ -91,12 +92,16 @@ func (l *Loop) readState() (end func()) {
 	return end
 }
 
-// stateText is the text of the state that the pass is about.
-func (l *Loop) stateText() []byte {
+// stateText is the text of the state that the pass is about, and its parts if they are
+// known.
+func (l *Loop) stateText() ([]byte, *fingerprint.Cut) {
 	if l.text == nil { // the file is gone, or another one now, which was refused
-		return encoded(l.st)
+		return encoded(l.st), nil
 	}
-	return l.text
+	if cut, ok := l.decoder.Cut(); ok {
+		return l.text, &cut
+	}
+	return l.text, nil
 }
 
 // encoded is a state that was decoded, as a file.

@@ -14,6 +14,7 @@ import (
 	"weft/render/nft"
 	"weft/render/verify"
 	"weft/state"
+	"weft/state/fingerprint"
 	"weft/state/status"
 )
 
@@ -252,13 +253,15 @@ func (l *Loop) tellLeftOut(list []render.LeftOut) {
 	}
 }
 
-// keep notes in the history how a transaction ended. text gives that of the state, if
-// there is something to note.
-func (l *Loop) keep(desired *Desired, text func() []byte, err error) {
+// keep notes in the history how a transaction ended. text gives that of the state and
+// its parts, if there is something to note.
+func (l *Loop) keep(desired *Desired, text func() ([]byte, *fingerprint.Cut), err error) {
 	if l.Keep == nil || err != nil && l.said["apply"] == err.Error() {
 		return
 	}
-	if e, ok := Record(desired, text(), err); ok {
+	whole, cut := text()
+	if e, ok := Record(desired, whole, err); ok {
+		e.Cut = cut
 		l.Keep(e)
 	}
 }

@@ -2,6 +2,8 @@ package apply
 
 import (
 	"context"
+
+	"weft/state/fingerprint"
 )
 
 // readPin takes in whether something is pinned. While that cannot be told, what
@@ -42,7 +44,7 @@ func (l *Loop) bringPinned(ctx context.Context, force bool) error {
 	if ctx.Err() != nil {
 		return nil // told to stop: what failed for that is no failure
 	}
-	l.keep(l.pinned, func() []byte { return encoded(l.pinned.State) }, err)
+	l.keep(l.pinned, func() ([]byte, *fingerprint.Cut) { return encoded(l.pinned.State), nil }, err)
 	l.complain("apply", "pinned rules not loaded", err)
 	return err
 }

@@ -7,33 +7,32 @@ import (
 	"weft/state/fingerprint"
 )
 
-// documents are those of a YAML stream that is a state file: what is known of it is
-// their fingerprints, which are a hundredth of it.
-type documents struct {
-	texts  [][]byte
-	prints []fingerprint.Print
+// textsOf gives the documents of a state file one by one, each behind the one before.
+func textsOf(state []byte, documents []fingerprint.Print) func(i int) string {
+	next := 0
+	return func(i int) string {
+		for ; next < i; next++ {
+			state = state[documents[next].Len():]
+		}
+		return string(state[:documents[i].Len()])
+	}
 }
 
 // cutDocuments cuts a state file. Documents that stand as they did in the one before,
 // in the same place or near it, are found without a search for their end.
-func cutDocuments(state []byte, before []fingerprint.Print, seed maphash.Seed) documents {
-	d := documents{make([][]byte, 0, len(before)), make([]fingerprint.Print, 0, len(before))}
+func cutDocuments(state []byte, before []fingerprint.Print, seed maphash.Seed) []fingerprint.Print {
+	documents := make([]fingerprint.Print, 0, len(before))
 	for next := 0; len(state) > 0; next++ {
 		i := fingerprint.Begins(state, len(before), func(i int) fingerprint.Print { return before[i] }, next, seed, endsBefore)
 		if i >= 0 {
 			next = i
-			d.add(state[:before[i].Len()], before[i])
+			documents = append(documents, before[i])
 		} else {
-			text := state[:end(state)]
-			d.add(text, fingerprint.Of(text, seed))
+			documents = append(documents, fingerprint.Of(state[:end(state)], seed))
 		}
-		state = state[len(d.texts[len(d.texts)-1]):]
+		state = state[documents[len(documents)-1].Len():]
 	}
-	return d
-}
-
-func (d *documents) add(text []byte, print fingerprint.Print) {
-	d.texts, d.prints = append(d.texts, text), append(d.prints, print)
+	return documents
 }
 
 const marker = "---\n"

@@ -93,7 +93,7 @@ func encodeAfter(before *kept, e Entry, text, state patch) (contents, head, erro
 
 // bare is an entry as its first line has it.
 func bare(e Entry) Entry {
-	e.Message, e.Text, e.State, e.Parts = cut(e.Message), "", nil, nil
+	e.Message, e.Text, e.State, e.Parts, e.Cut = cut(e.Message), "", nil, nil, nil
 	return e
 }
 

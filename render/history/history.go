@@ -29,6 +29,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"weft/state/fingerprint"
 )
 
 // Result is how a transaction ended.
@@ -79,6 +81,8 @@ type Entry struct {
 	// Parts may stand for Text in an entry to be added: what it is put together
 	// of. Entries that share most parts cost little.
 	Parts []string `json:"-"`
+	// Cut may tell the documents of State. It spares who adds the search for them.
+	Cut *fingerprint.Cut `json:"-"`
 }
 
 func (e Entry) parts() []string {

@@ -21,7 +21,6 @@ type memory struct {
 	stamp time.Time
 	// last is the newest entry with its parts; nil if this Log did not add it.
 	last *kept
-	seed maphash.Seed // of the fingerprints in it
 }
 
 // kept is an entry that was added.
@@ -29,7 +28,7 @@ type kept struct {
 	head head
 	text []string
 	// state are the fingerprints of the documents of its state.
-	state []fingerprint.Print
+	state fingerprint.Cut
 }
 
 // remembered is what the folder holds.
@@ -68,8 +67,8 @@ func (l *Log) repeats(newest file, e Entry) bool {
 // keep writes an entry, made of the one before where that is worth it, and returns
 // what the folder holds then.
 func (l *Log) keep(files []file, e Entry) ([]file, error) {
-	next, docs := l.cut(e)
-	if data, h, ok := l.after(files, e, next, docs); ok {
+	next := l.cut(e)
+	if data, h, ok := l.after(files, e, next); ok {
 		left, fits, err := l.makeRoom(files, data.size(), e.Result == Proven, true)
 		if err != nil {
 			return nil, err
@@ -96,15 +95,15 @@ func (l *Log) keep(files []file, e Entry) ([]file, error) {
 }
 
 // cut takes an entry apart.
-func (l *Log) cut(e Entry) (*kept, documents) {
-	var before []fingerprint.Print
+func (l *Log) cut(e Entry) *kept {
+	if e.Cut != nil {
+		return &kept{text: e.parts(), state: *e.Cut}
+	}
+	before := fingerprint.Cut{Seed: maphash.MakeSeed()}
 	if l.memory.last != nil {
 		before = l.memory.last.state
-	} else {
-		l.memory.seed = maphash.MakeSeed()
 	}
-	docs := cutDocuments(e.State, before, l.memory.seed)
-	return &kept{text: e.parts(), state: docs.prints}, docs
+	return &kept{text: e.parts(), state: fingerprint.Cut{Seed: before.Seed, Parts: cutDocuments(e.State, before.Parts, before.Seed)}}
 }
 
 func (l *Log) put(files []file, e *kept, data contents) ([]file, error) {
@@ -120,9 +119,9 @@ const groupPart = 2
 
 // after is the entry's file as one that is made of the newest; false where that
 // one is not known, or the group long enough, or little is the same.
-func (l *Log) after(files []file, e Entry, next *kept, docs documents) (contents, head, bool) {
+func (l *Log) after(files []file, e Entry, next *kept) (contents, head, bool) {
 	last := l.memory.last
-	if last == nil || len(files) == 0 || files[len(files)-1].id != last.head.ID {
+	if last == nil || last.state.Seed != next.state.Seed || len(files) == 0 || files[len(files)-1].id != last.head.ID {
 		return contents{}, head{}, false
 	}
 	list := groups(files)
@@ -130,7 +129,7 @@ func (l *Log) after(files []file, e Entry, next *kept, docs documents) (contents
 		return contents{}, head{}, false
 	}
 	text := difference(last.text, next.text)
-	state := differ(last.state, next.state, fingerprint.Print.Len, func(j int) string { return string(docs.texts[j]) })
+	state := differ(last.state.Parts, next.state.Parts, fingerprint.Print.Len, textsOf(e.State, next.state.Parts))
 	if 4*(len(text.literals)+len(state.literals)) > size(next.text)+len(e.State) {
 		return contents{}, head{}, false
 	}

@@ -20,6 +20,16 @@ func Of(text []byte, seed maphash.Seed) Print { return Print{len(text), maphash.
 // Len is the length of the text in bytes.
 func (p Print) Len() int { return p.length }
 
+// Behind is the fingerprint of the text behind n bytes that are the same for all: it
+// can be compared with others of that kind alone.
+func (p Print) Behind(n int) Print { return Print{p.length + n, p.sum} }
+
+// Cut is a text in parts, which together are all of it.
+type Cut struct {
+	Seed  maphash.Seed
+	Parts []Print
+}
+
 // Begins finds which of n known texts the text begins with, among the one that is
 // expected and those beside it; -1 if it is none. ends tells whether a part may end
 // where the text parts in two: what is longer in the text is another part.
