@@ -9,19 +9,21 @@ import (
 )
 
 // How much garbage there may be, in percent of what is in use. Whoever makes all
-// rules from nothing has it quickly behind himself with much; an agent, which then
-// stays, should be small. But a little is nothing: where not much is in use, half of it
-// would be collected with every few changes.
+// rules from nothing has it quickly behind himself with much, but what stays is then
+// strewn over all the memory that it took; an agent, which stays, should be small. But
+// a little is nothing: where not much is in use, half of it would be collected with
+// every few changes.
 const (
-	hasty  = 200
+	hasty  = 100
 	frugal = 50
+	most   = 200
 	little = 8 << 20 // bytes
 )
 
 // garbage is little or frugal in percent of the bytes in use, whichever is more, in
 // steps of frugal.
 func garbage(inUse uint64) int {
-	return max(frugal, min(hasty, int(100*little/max(inUse, 1))/frugal*frugal))
+	return max(frugal, min(most, int(100*little/max(inUse, 1))/frugal*frugal))
 }
 
 // collect sets how much garbage there may be, unless $GOGC does.

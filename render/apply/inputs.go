@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"os"
 	"reflect"
-	"sync"
 	"time"
+	"weak"
 
 	"weft/render"
 	"weft/state"
@@ -17,10 +17,10 @@ import (
 type inputs struct {
 	decoder state.Decoder
 	st      *state.State
-	text    []byte    // of the state file that st is, within a pass
-	buffers sync.Pool // of *bytes.Buffer, for the next file if it comes soon
-	fresh   time.Time // when st.Written last changed
-	stale   bool      // the state is too old
+	text    []byte                     // of the state file that st is, within a pass
+	spare   weak.Pointer[bytes.Buffer] // for the next file, if it comes soon
+	fresh   time.Time                  // when st.Written last changed
+	stale   bool                       // the state is too old
 	newest  candidate
 	good    candidate // the last that the kernel took
 	pinned  *Desired  // goes before all of them; usually nil
@@ -64,13 +64,13 @@ func (l *Loop) read(change Change) (end func()) {
 
 func (l *Loop) readState() (end func()) {
 	start := time.Now()
-	buffer, _ := l.buffers.Get().(*bytes.Buffer)
-	if buffer == nil {
+	buffer := l.spare.Value()
+	if l.spare = (weak.Pointer[bytes.Buffer]{}); buffer == nil {
 		buffer = new(bytes.Buffer)
 	}
 	end = func() {
 		l.text = nil
-		l.buffers.Put(buffer)
+		l.spare = weak.Make(buffer)
 	}
 	err := readInto(buffer, l.StateFile)
 	var st *state.State

@@ -40,6 +40,16 @@ func (s *sequence[T]) start(i int) int {
 // length is that of the whole text.
 func (s *sequence[T]) length() int { return s.start(len(s.ends)) }
 
+// isApart reports whether more can stand behind the members: an element needs its
+// comma.
+func (s *sequence[T]) isApart() bool {
+	if len(s.members) == 0 {
+		return false
+	}
+	last, isElement := any(s.members[len(s.members)-1]).(*Element)
+	return !isElement || strings.HasSuffix(last.tile, ",")
+}
+
 // body is the text of an item that has members: a table or a set.
 type body[T any] struct {
 	at      int    // of the keyword, in the item

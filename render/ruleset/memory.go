@@ -1,6 +1,10 @@
 package ruleset
 
-import "strings"
+import (
+	"slices"
+	"sort"
+	"strings"
+)
 
 // Parser parses one text after the other, where most of each is what was parsed
 // before. It takes apart only the items and elements whose bytes changed, and
@@ -28,11 +32,40 @@ func (p *Parser) Parse(parts []string) (*Ruleset, error) {
 			return rs, nil
 		}
 	}
+	if rs := p.inParts(parts); rs != nil {
+		return rs, nil
+	}
 	rs, err := parse(parts)
 	if err == nil && len(rs.early) == 0 {
 		p.last, p.read = rs, 0
 	}
 	return rs, err
+}
+
+// inParts parses a text without the parts that look whole, and then puts these in, so
+// that their texts are not in memory twice; nil if that cannot be done.
+func (p *Parser) inParts(parts []string) *Ruleset {
+	frame := slices.DeleteFunc(slices.Clone(parts), looksWhole)
+	if len(frame) == len(parts) {
+		return nil
+	}
+	rs, err := parse(frame)
+	if err != nil || len(rs.early) > 0 {
+		return nil
+	}
+	before := *p
+	p.last, p.read = rs, 0
+	if rs = p.again(parts); rs == nil {
+		*p = before
+	} else {
+		p.last = rs
+	}
+	return rs
+}
+
+// looksWhole is a guess: a wrong one costs time.
+func looksWhole(part string) bool {
+	return strings.HasSuffix(part, "}\n") && strings.Count(part, "{") == strings.Count(part, "}")
 }
 
 // maxRead is how many texts a Parser reads in pieces before it reads one whole.
@@ -100,16 +133,14 @@ func (u *update) kept(from, to int) (at int, ok bool) {
 	return u.runs[low].new + from - u.runs[low].old, true
 }
 
-// slice is a part of the new text.
+// part is the number of the part that holds the byte at an offset.
+func (u *update) part(at int) int {
+	return sort.Search(len(u.ends), func(i int) bool { return u.ends[i] > at })
+}
+
+// slice is a stretch of the new text.
 func (u *update) slice(from, to int) string {
-	i := 0
-	for high := len(u.ends); i < high; {
-		if middle := (i + high) / 2; u.ends[middle] <= from {
-			i = middle + 1
-		} else {
-			high = middle
-		}
-	}
+	i := u.part(from)
 	start := u.ends[i] - len(u.parts[i])
 	if to <= u.ends[i] {
 		return u.parts[i][from-start : to-start]
@@ -135,15 +166,15 @@ func splice[T any](u *update, old sequence[T], oldFrom, newFrom, newTo int,
 	members := sequence[T]{make([]*T, 0, len(old.members)+1), make([]int, 0, len(old.members)+1)}
 	at := newFrom
 	between := func(to int) bool {
-		if at == to {
-			return true
-		}
-		found, ok := parse(u.slice(at, to))
-		if u.read += to - at; !ok || found.length() != to-at {
-			return false
-		}
-		for i, m := range found.members {
-			members.add(m, at-newFrom+found.ends[i])
+		for at < to {
+			found, ok := parseSome(u, at, to, parse)
+			if !ok {
+				return false
+			}
+			for i, m := range found.members {
+				members.add(m, at-newFrom+found.ends[i])
+			}
+			at += found.length()
 		}
 		return true
 	}
@@ -159,6 +190,21 @@ func splice[T any](u *update, old sequence[T], oldFrom, newFrom, newTo int,
 		at = to
 	}
 	return members, between(newTo)
+}
+
+// parseSome parses the first part of a stretch by itself, if it is members of their own:
+// to put parts together would have their texts in memory twice. Else it parses all of
+// the stretch.
+func parseSome[T any](u *update, from, to int, parse func(text string) (sequence[T], bool)) (found sequence[T], ok bool) {
+	if end := u.ends[u.part(from)]; end < to {
+		if found, ok = parse(u.slice(from, end)); ok && found.length() == end-from && found.isApart() {
+			u.read += end - from
+			return found, true
+		}
+	}
+	found, ok = parse(u.slice(from, to))
+	u.read += to - from
+	return found, ok && found.length() == to-from
 }
 
 // topItem keeps an item of the top level, or makes a table of it anew.
@@ -192,7 +238,7 @@ func edges[T any](u *update, b *body[T], from, to int) (newFrom, newTo int, ok b
 // tableItem keeps an item of a table, or makes a set of it anew.
 func (u *update) tableItem(it *item, from, to int) (*item, int, int, bool) {
 	if at, ok := u.kept(from, to); ok {
-		return it, at, at + to - from, true
+		return it, at, at + to - from, it.ends()
 	}
 	s, ok := it.content.(*Set)
 	if !ok || s.lists != 1 {
@@ -232,15 +278,16 @@ func (it *item) ends() bool {
 	last := it.text
 	switch c := it.content.(type) {
 	case *Table:
-		last = c.head + c.tail
+		last += c.head + c.tail
 	case *Set:
-		last = c.head + c.tail
+		last += c.head + c.tail
 	case nil:
 		if !strings.ContainsAny(last, "#\\") {
 			return true
 		}
 	}
-	return strings.HasSuffix(last, "\n") || strings.HasSuffix(last, ";")
+	line := last[strings.LastIndexByte(last, '\n')+1:]
+	return strings.HasSuffix(last, "\n") || strings.HasSuffix(line, ";") && !strings.Contains(line, "#") // which would be a comment's
 }
 
 func parseTop(text string) (sequence[item], bool) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -148,4 +149,28 @@ func TestParserForgetsNothing(t *testing.T) {
 			parts = edit(t, parts)
 		}
 	})
+}
+
+// TestParserJoinsNoParts checks that what is parsed anew stays in the memory of its
+// part, also where parts beside each other changed.
+func TestParserJoinsNoParts(t *testing.T) {
+	chain := func(name, rule string) string { return "\tchain " + name + " {\n\t\t" + rule + "\n\t}\n" }
+	var p Parser
+	for _, rule := range []string{"accept", "drop"} {
+		parts := []string{"table ip weft {\n\tset s {\n\t\ttype ipv4_addr\n\t}\n", chain("a", rule), chain("b", rule), chain("c", rule), "}\n"}
+		rs, err := p.Parse(parts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table, ok := rs.items.members[0].content.(*Table)
+		if !ok || len(table.members.members) < 3 {
+			t.Fatalf("parsed as %v", rs)
+		}
+		for _, it := range table.members.members {
+			at := func(part string) bool { return unsafe.StringData(part) == unsafe.StringData(it.text) }
+			if _, isChain := it.content.(*Chain); isChain && !slices.ContainsFunc(parts, at) {
+				t.Errorf("%q is in memory of its own", it.text)
+			}
+		}
+	}
 }

@@ -1,6 +1,9 @@
 package ruleset
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // chain reads a chain from behind its keyword.
 func (p *parser) chain(family string, keyword token) any {
@@ -12,6 +15,7 @@ func (p *parser) chain(family string, keyword token) any {
 	}
 	p.block(keyword.at, "chain", func(first token) { p.chainItem(family, c, start, first) })
 	c.text = p.text[start:p.pos]
+	c.Rules = slices.Clone(c.Rules) // without the room that it grew in
 	return c
 }
 

@@ -59,7 +59,7 @@ func (rs *Ruleset) sortBases(hook Hook, v6 bool) []base {
 }
 
 // does reports whether a base chain may do anything.
-func (c *chain) does() bool { return len(c.rules) > 0 || c.Policy != nfnl.VerdictAccept }
+func (c *chain) does() bool { return len(c.list) > 0 || c.Policy != nfnl.VerdictAccept }
 
 // compareBases puts the younger of two chains with the same priority first, as the
 // kernel does (nf_hook_entries_grow in netfilter/core.c).

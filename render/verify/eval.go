@@ -161,7 +161,7 @@ func (w *walker) numgen(p *path, e *nfnl.Numgen) bool {
 			return w.unknown(p, "numgen inc behind another one")
 		}
 		p.counted = true
-		w.met = append(w.met, p.chain.mark.counter(p.chain.rules[p.rule].Handle, p.expr))
+		w.met = append(w.met, p.chain.mark.counter(p.chain.list[p.rule].handle, p.expr))
 	}
 	p.storeDrawn(w, e.Dreg.Offset(), w.number("numgen", e.Modulus, e.Offset))
 	return true
@@ -238,7 +238,7 @@ const hashedBits = 16
 // sometimes is a condition that depends on other packets: even for one packet it
 // may be another the second time.
 func (w *walker) sometimes(p *path, what string, invert bool) bool {
-	k := key{kind: keyRule, a: p.chain.rules[p.rule].Handle, b: uint64(p.expr), c: p.chain.Handle}
+	k := key{kind: keyRule, a: p.chain.list[p.rule].handle, b: uint64(p.expr), c: p.chain.Handle}
 	v := w.variable(k, what, 1, free)
 	for narrowed(p.env, v) != nil {
 		k.again++

@@ -46,10 +46,12 @@ func fromMessages(b []byte) *Ruleset {
 		}
 		b = b[n:]
 	}
+	of := map[string][]*nfnl.Rule{}
 	for _, r := range rules {
-		if c := t.chains[r.Chain]; c != nil {
-			c.rules = append(c.rules, r)
-		}
+		of[r.Chain] = append(of[r.Chain], r)
+	}
+	for name, c := range t.chains {
+		c.rules = rulesOf(of[name], new(pool))
 	}
 	for _, s := range sets {
 		t.sets[s.Name] = newSet(s, elements[s.Name])

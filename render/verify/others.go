@@ -269,10 +269,8 @@ func (t *table) reach(from *chain, seen map[*chain]bool) {
 			continue
 		}
 		seen[c] = true
-		for _, rule := range c.rules {
-			for _, e := range rule.Exprs {
-				t.targets(e, add)
-			}
+		for e := range c.each() {
+			t.targets(e, add)
 		}
 	}
 }

@@ -84,7 +84,7 @@ type Step struct {
 // step is a Step that nobody asked for yet: most never are.
 type step struct {
 	chain   *chain
-	rule    *nfnl.Rule
+	rule    *rule
 	verdict *nfnl.Verdict
 	what    string
 	to      netip.AddrPort
@@ -94,7 +94,7 @@ type step struct {
 func (s *step) export() Step {
 	out := Step{Table: s.chain.id(), Chain: s.chain.Name, Verdict: s.what}
 	if s.rule != nil {
-		out.Handle, out.Comment = s.rule.Handle, s.rule.Comment
+		out.Handle, out.Comment = s.rule.handle, s.rule.comment
 	}
 	switch {
 	case s.verdict != nil:

@@ -220,24 +220,29 @@ func (r *Reader) contents(ctx context.Context, t *table, sets []*nfnl.Set) error
 
 // changes are the sets that packets change in the chain.
 func (c *chain) changes() (sets []string) {
-	for _, r := range c.rules {
-		for _, e := range r.Exprs {
-			if d, ok := e.(*nfnl.Dynset); ok {
-				sets = append(sets, d.Set)
-			}
+	for e := range c.each() {
+		if d, ok := e.(*nfnl.Dynset); ok {
+			sets = append(sets, d.Set)
 		}
 	}
 	return sets
 }
 
-// distribute gives each chain its rules.
+// distribute gives each chain its rules. They come chain by chain.
 func (t *table) distribute(rules []*nfnl.Rule) error {
-	for _, rule := range rules {
-		c := t.chains[rule.Chain]
-		if c == nil {
-			return fmt.Errorf("rule %d is in chain %s, which is not listed: %w", rule.Handle, rule.Chain, nfnl.ErrInterrupted)
+	together := new(pool)
+	defer together.close()
+	for len(rules) > 0 {
+		first, n := rules[0], 1
+		for n < len(rules) && rules[n].Chain == first.Chain {
+			n++
 		}
-		c.rules = append(c.rules, rule)
+		c := t.chains[first.Chain]
+		if c == nil || len(c.list) > 0 {
+			return fmt.Errorf("rule %d is in chain %s, which is not listed, or was told of before: %w", first.Handle, first.Chain, nfnl.ErrInterrupted)
+		}
+		c.rules = rulesOf(rules[:n], together)
+		rules = rules[n:]
 	}
 	return nil
 }

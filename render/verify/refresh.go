@@ -126,7 +126,7 @@ func (r *Reader) chain(ctx context.Context, u *update, name string) error {
 	if old := t.chains[name]; old != nil && len(old.changes()) > 0 || len(u.chains[name].changes()) > 0 {
 		return ErrWhole // what packets change may be looked up anywhere
 	}
-	for _, s := range lookups(rules) {
+	for _, s := range lookups(u.chains[name]) {
 		known := t.sets[s]
 		if u.sets[s] != nil || known != nil && known.Flags&nfnl.SetAnonymous == 0 {
 			continue
@@ -138,13 +138,11 @@ func (r *Reader) chain(ctx context.Context, u *update, name string) error {
 	return nil
 }
 
-func lookups(rules []*nfnl.Rule) []string {
+func lookups(c *chain) []string {
 	var names []string
-	for _, rule := range rules {
-		for _, e := range rule.Exprs {
-			if l, ok := e.(*nfnl.Lookup); ok {
-				names = append(names, l.Set)
-			}
+	for e := range c.each() {
+		if l, ok := e.(*nfnl.Lookup); ok {
+			names = append(names, l.Set)
 		}
 	}
 	return names
@@ -227,7 +225,7 @@ func (u *update) bases() bool {
 
 // forget drops the anonymous sets of a chain's former rules.
 func (u *update) forget(c *chain) {
-	for _, name := range lookups(c.rules) {
+	for _, name := range lookups(c) {
 		if s := u.table.sets[name]; s != nil && s.Flags&nfnl.SetAnonymous != 0 && u.sets[name] == nil {
 			delete(u.table.sets, name)
 		}
@@ -246,12 +244,22 @@ func (u *update) changedChain(old, c *chain) (Change, bool) {
 	if !reflect.DeepEqual(a, b) {
 		return Change{Head: true}, true
 	}
-	return Change{}, !slices.EqualFunc(old.rules, c.rules, u.sameRule)
+	return Change{}, !u.sameRules(old, c)
 }
 
-// sameRule compares what rules do and say.
-func (u *update) sameRule(a, b *nfnl.Rule) bool {
-	return a.Comment == b.Comment && a.Unknown == b.Unknown && slices.EqualFunc(a.Exprs, b.Exprs, u.sameExpr)
+// sameRules compares what rules do and say.
+func (u *update) sameRules(old, c *chain) bool {
+	return slices.EqualFunc(old.list, c.list, func(a, b rule) bool {
+		if a.comment != b.comment || a.to-a.from != b.to-b.from {
+			return false
+		}
+		for i := range int(a.to - a.from) {
+			if !u.sameExpr(old.expr(&a, i), c.expr(&b, i)) {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // sameExpr compares the content of sets that belong to the rules: their names are

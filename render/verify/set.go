@@ -37,7 +37,8 @@ const none = -1
 // newSet leaves expired elements out: lookups do not find them.
 func newSet(s *nfnl.Set, elements []nfnl.Element) *set {
 	live := slices.DeleteFunc(elements, func(e nfnl.Element) bool { return e.Expired() })
-	return &set{Set: s, elements: live, catchAll: none, mark: setMark(TableID{Family: s.Family, Name: s.Table}, s.Name)}
+	// The kernel does not say how many come, so that there is room for more.
+	return &set{Set: s, elements: slices.Clone(live), catchAll: none, mark: setMark(TableID{Family: s.Family, Name: s.Table}, s.Name)}
 }
 
 // exactKeys reports whether a key is found by itself alone, not by an interval

@@ -84,13 +84,15 @@ type table struct {
 
 type chain struct {
 	nfnl.Chain
+	rules
 	table *table
-	rules []*nfnl.Rule
 	mark  mark
 }
 
-func newChain(t *table, head nfnl.Chain, rules []*nfnl.Rule) *chain {
-	return &chain{Chain: head, table: t, rules: rules, mark: chainMark(t.id(), head.Name)}
+func newChain(t *table, head nfnl.Chain, list []*nfnl.Rule) *chain {
+	own := new(pool)
+	defer own.close()
+	return &chain{Chain: head, table: t, rules: rulesOf(list, own), mark: chainMark(t.id(), head.Name)}
 }
 
 func (t *table) id() TableID { return TableID{Family: t.Family, Name: t.Name} }

@@ -175,17 +175,13 @@ func (w *walker) step(p *path) bool {
 	if w.exhausted() {
 		return false
 	}
-	if p.rule >= len(p.chain.rules) {
+	if p.rule >= len(p.chain.list) {
 		return w.endOfChain(p)
 	}
-	rule := p.chain.rules[p.rule]
-	if p.expr >= len(rule.Exprs) {
+	e := p.chain.expr(&p.chain.list[p.rule], p.expr)
+	if e == nil {
 		p.nextRule()
 		return true
-	}
-	e := rule.Exprs[p.expr]
-	if p.expr == 0 && rule.Unknown != "" {
-		return w.unknown(p, rule.Unknown)
 	}
 	p.expr++
 	return w.eval(p, e)
@@ -228,7 +224,7 @@ func (w *walker) verdict(p *path, v *nfnl.Verdict) bool {
 		p.nextRule()
 		return true
 	case nfnl.VerdictReturn:
-		p.rule = len(p.chain.rules)
+		p.rule = len(p.chain.list)
 		return true
 	case nfnl.VerdictAccept:
 		w.note(p, step{verdict: v})
@@ -262,8 +258,8 @@ func (w *walker) jump(p *path, v *nfnl.Verdict) bool {
 // note adds the current rule to the path's trail.
 func (w *walker) note(p *path, s step) {
 	s.chain, s.prev = p.chain, p.trail
-	if p.rule < len(p.chain.rules) {
-		s.rule = p.chain.rules[p.rule]
+	if p.rule < len(p.chain.list) {
+		s.rule = &p.chain.list[p.rule]
 	}
 	p.trail = &s
 }

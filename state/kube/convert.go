@@ -19,26 +19,22 @@ const (
 
 // servicePorts are the ServicePorts of a Service, one for each port that has a
 // nodePort, and what is wrong with its annotations, if anything.
-func (s *surroundings) servicePorts(svc *corev1.Service, endpoints []*keptSlice) (made []*state.ServicePort, problem error) {
-	if svc.Spec.Type != corev1.ServiceTypeNodePort && svc.Spec.Type != corev1.ServiceTypeLoadBalancer {
+func (s *surroundings) servicePorts(svc *keptService, endpoints []*keptSlice) (made []*state.ServicePort, problem error) {
+	if !svc.exposed {
 		return nil, nil
 	}
-	wish, problem := readAnnotations(svc.Annotations)
+	wish, problem := readAnnotations(svc.annotations)
 	skipped := s.leave(svc, wish)
 	if skipped == "" && problem != nil {
 		skipped = problem.Error()
 	}
-	for i := range svc.Spec.Ports {
-		port := &svc.Spec.Ports[i]
-		protocol, ok := protocols[port.Protocol]
-		if port.NodePort == 0 || !ok {
-			continue
-		}
+	for i := range svc.ports {
+		port := &svc.ports[i]
 		p := &state.ServicePort{
-			Namespace: svc.Namespace, Name: svc.Name, Port: port.Name, Protocol: protocol, NodePort: uint16(port.NodePort),
+			Namespace: svc.namespace, Name: svc.name, Port: port.name, Protocol: port.protocol, NodePort: port.nodePort,
 			Policy: wish.policy, Skipped: skipped,
 		}
-		if svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP && s.affinity {
+		if svc.sticky && s.affinity {
 			p.Affinity = state.ClientIP
 		}
 		if skipped == "" {
@@ -51,31 +47,23 @@ func (s *surroundings) servicePorts(svc *corev1.Service, endpoints []*keptSlice)
 }
 
 // leave is why a Service as such is kube-proxy's, or somebody else's.
-func (s *surroundings) leave(svc *corev1.Service, wish wish) string {
-	proxy, elsewhere := svc.Labels[labelProxyName]
-	_, headless := svc.Labels[labelHeadless]
+func (s *surroundings) leave(svc *keptService, wish wish) string {
 	switch {
 	case wish.leave:
 		return "annotation " + annotationSteer + " is false"
-	case elsewhere:
-		return "label " + labelProxyName + ": " + proxy + " serves it"
-	case headless:
-		return "label " + labelHeadless + ": kube-proxy does not serve it"
-	case svc.Spec.ClusterIP == "" || svc.Spec.ClusterIP == corev1.ClusterIPNone:
-		return "no cluster IP: kube-proxy does not serve it"
-	case svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal:
-		return "externalTrafficPolicy is Local"
-	case svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP && !s.affinity:
+	case svc.elsewhere != "":
+		return svc.elsewhere
+	case svc.sticky && !s.affinity:
 		return "sessionAffinity is ClientIP"
-	case svc.Spec.TrafficDistribution != nil:
-		return "trafficDistribution is " + *svc.Spec.TrafficDistribution
+	case svc.distribution != nil:
+		return "trafficDistribution is " + *svc.distribution
 	}
 	return s.problem
 }
 
 // serve is where the connections to a port should go, or why weft does not say.
-func (s *surroundings) serve(svc *corev1.Service, port *corev1.ServicePort, from []*keptSlice, weights weights) ([]state.Endpoint, string) {
-	all := serving(collect(port, from, familiesOfService(svc)))
+func (s *surroundings) serve(svc *keptService, port *servicePort, from []*keptSlice, weights weights) ([]state.Endpoint, string) {
+	all := serving(collect(port, from, svc.families))
 	if len(all) == 0 {
 		return nil, "no endpoint serves"
 	}
@@ -90,20 +78,6 @@ func (s *surroundings) serve(svc *corev1.Service, port *corev1.ServicePort, from
 		return nil, fmt.Sprintf("endpoints on %d of at least %d nodes", n, s.minNodes)
 	}
 	return s.weigh(all, weights)
-}
-
-// familiesOfService are those that the Service has cluster IPs of. kube-proxy
-// serves no NodePort of another one.
-func familiesOfService(svc *corev1.Service) (has [2]bool) {
-	for _, f := range svc.Spec.IPFamilies {
-		has[0] = has[0] || f == corev1.IPv4Protocol
-		has[1] = has[1] || f == corev1.IPv6Protocol
-	}
-	if len(svc.Spec.IPFamilies) == 0 { // of an API server that knows one family only
-		v6 := strings.Contains(svc.Spec.ClusterIP, ":")
-		has = [2]bool{!v6, v6}
-	}
-	return has
 }
 
 // countNodes counts the nodes of endpoints. An endpoint of which no node is known

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"weft/state"
@@ -46,7 +45,7 @@ func rankOf(c *discoveryv1.EndpointConditions) rank {
 // and sorted. The port's number is the slice's, which may be another in each:
 // only the name and protocol are the Service's. While an endpoint moves from one
 // slice to another it can be in both: then it is as good as the better one says.
-func collect(port *corev1.ServicePort, from []*keptSlice, families [2]bool) (all []endpoint) {
+func collect(port *servicePort, from []*keptSlice, families [2]bool) (all []endpoint) {
 	for _, slice := range from {
 		number := slice.number(port)
 		if number == 0 || !slice.isOf(families) {

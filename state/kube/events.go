@@ -44,7 +44,7 @@ func newEvents(api *api, node string, log *slog.Logger) *events {
 
 // warn makes an Event on the Service, unless there were too many of late. It does
 // not wait for the API server.
-func (e *events) warn(svc *corev1.Service, problem error) {
+func (e *events) warn(svc *keptService, problem error) {
 	if !e.limit.TryAccept() {
 		return
 	}
@@ -54,15 +54,15 @@ func (e *events) warn(svc *corev1.Service, problem error) {
 	}
 }
 
-func (e *events) event(svc *corev1.Service, problem error) *eventsv1.Event {
+func (e *events) event(svc *keptService, problem error) *eventsv1.Event {
 	return &eventsv1.Event{
-		ObjectMeta: metav1.ObjectMeta{Namespace: svc.Namespace, GenerateName: svc.Name + "-"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: svc.namespace, GenerateName: svc.name + "-"},
 		EventTime:  metav1.NowMicro(),
 		Type:       corev1.EventTypeWarning, Reason: "InvalidAnnotation", Action: "Steer",
 		ReportingController: "weft", ReportingInstance: e.node,
 		Regarding: corev1.ObjectReference{
 			APIVersion: "v1", Kind: "Service",
-			Namespace: svc.Namespace, Name: svc.Name, UID: svc.UID, ResourceVersion: svc.ResourceVersion,
+			Namespace: svc.namespace, Name: svc.name, UID: svc.uid, ResourceVersion: svc.version,
 		},
 		Note: cut("left to kube-proxy: "+problem.Error(), noteLimit),
 	}

@@ -33,7 +33,7 @@ func TestEventsAreFew(t *testing.T) {
 	defer server.Close()
 	e := runEvents(t, server)
 	for i := range 100 {
-		e.warn(service(fmt.Sprintf("web-%d", i), 30000+int32(i)), errors.New("wrong"))
+		e.warn(trimService(service(fmt.Sprintf("web-%d", i), 30000+int32(i))), errors.New("wrong"))
 	}
 	for deadline := time.Now().Add(10 * time.Second); made.Load() < eventBurst && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
@@ -84,7 +84,7 @@ func TestEventIsSentUntilTaken(t *testing.T) {
 		fmt.Fprint(w, `{"kind":"Event","apiVersion":"events.k8s.io/v1"}`)
 	}))
 	defer server.Close()
-	runEvents(t, server).warn(service("web", 30000), errors.New(strings.Repeat("é", noteLimit)))
+	runEvents(t, server).warn(trimService(service("web", 30000)), errors.New(strings.Repeat("é", noteLimit)))
 	select {
 	case got := <-taken:
 		if got.Regarding.Kind != "Service" || got.Regarding.Name != "web" || got.ReportingInstance != "n1" || got.EventTime.IsZero() {

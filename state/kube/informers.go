@@ -83,8 +83,8 @@ func (in *informed) addScope(client *api, c *Config, namespace string, to noted)
 	return errors.Join(
 		slices.AddIndexers(cache.Indexers{byService: indexByService}),
 		in.add(services, to, handler(func(o any) {
-			if svc, ok := o.(*corev1.Service); ok {
-				to.touched(types.NamespacedName{Namespace: svc.Namespace, Name: svc.Name})
+			if svc, ok := o.(*keptService); ok {
+				to.touched(types.NamespacedName{Namespace: svc.namespace, Name: svc.name})
 			}
 		})),
 		in.add(slices, to, in.sliceHandler(to)),
@@ -228,12 +228,12 @@ func (in *informed) scope(namespace string) (scope, bool) {
 	return s, ok
 }
 
-func (in *informed) service(key types.NamespacedName) *corev1.Service {
+func (in *informed) service(key types.NamespacedName) *keptService {
 	s, ok := in.scope(key.Namespace)
 	if !ok {
 		return nil
 	}
-	return get[*corev1.Service](s.services, key.String())
+	return get[*keptService](s.services, key.String())
 }
 
 func (in *informed) slices(key types.NamespacedName) (found []*keptSlice) {

@@ -100,7 +100,7 @@ func TestTrim(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(once, twice, cmp.AllowUnexported(keptSlice{}, identity{}, keptPort{}, keptEndpoint{}), cmp.Comparer(equalAddr)); diff != "" {
+		if diff := cmp.Diff(once, twice, cmp.AllowUnexported(keptService{}, servicePort{}, keptSlice{}, identity{}, keptPort{}, keptEndpoint{}), cmp.Comparer(equalAddr)); diff != "" {
 			t.Errorf("%T: -once +twice\n%s", o, diff)
 		}
 		text := fmt.Sprintf("%+v", once)

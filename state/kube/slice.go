@@ -120,9 +120,9 @@ func (s *keptSlice) text(i int) string {
 }
 
 // number is the slice's number for a port of a Service, 0 for none.
-func (s *keptSlice) number(port *corev1.ServicePort) int32 {
+func (s *keptSlice) number(port *servicePort) int32 {
 	for i := range s.ports {
-		if p := &s.ports[i]; p.protocol == protocols[port.Protocol] && p.name == port.Name {
+		if p := &s.ports[i]; p.protocol == port.protocol && p.name == port.name {
 			return p.number
 		}
 	}

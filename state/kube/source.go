@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -191,8 +190,8 @@ func (s *Source) tell(err error) {
 }
 
 // complain tells of wrong annotations.
-func (s *Source) complain(svc *corev1.Service, problem error, speak bool) {
-	s.log.Warn("annotations refused", "service", svc.Namespace+"/"+svc.Name, "error", problem)
+func (s *Source) complain(svc *keptService, problem error, speak bool) {
+	s.log.Warn("annotations refused", "service", svc.namespace+"/"+svc.name, "error", problem)
 	if s.events != nil && speak {
 		s.events.warn(svc, problem)
 	}

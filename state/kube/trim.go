@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"strings"
 	"unique"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,22 +50,6 @@ func only(all map[string]string, keep func(string) bool) map[string]string {
 			}
 			kept[same(name)] = value
 		}
-	}
-	return kept
-}
-
-func trimService(o *corev1.Service) *corev1.Service {
-	kept := &corev1.Service{ObjectMeta: trimMeta(&o.ObjectMeta, func(name string) bool {
-		return name == labelProxyName || name == labelHeadless
-	})}
-	kept.Annotations = only(o.Annotations, func(name string) bool { return strings.HasPrefix(name, annotationPrefix) })
-	kept.Spec = corev1.ServiceSpec{
-		Type: o.Spec.Type, ClusterIP: o.Spec.ClusterIP, IPFamilies: o.Spec.IPFamilies,
-		ExternalTrafficPolicy: o.Spec.ExternalTrafficPolicy, SessionAffinity: o.Spec.SessionAffinity,
-		TrafficDistribution: o.Spec.TrafficDistribution,
-	}
-	for _, p := range o.Spec.Ports {
-		kept.Spec.Ports = append(kept.Spec.Ports, corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, NodePort: p.NodePort})
 	}
 	return kept
 }

@@ -17,7 +17,7 @@ import (
 // caches are what the informers hold.
 type caches interface {
 	// service is nil if there is none, or none that could have a nodePort.
-	service(types.NamespacedName) *corev1.Service
+	service(types.NamespacedName) *keptService
 	// slices are those of a Service.
 	slices(types.NamespacedName) []*keptSlice
 	// node is nil if there is none.
@@ -32,7 +32,7 @@ type view struct {
 	caches caches
 	// tell is called when what is wrong with the annotations of a Service changed.
 	// speak says that this node is the one to tell its owner.
-	tell func(svc *corev1.Service, problem error, speak bool)
+	tell func(svc *keptService, problem error, speak bool)
 
 	mu      sync.Mutex
 	touched map[types.NamespacedName]struct{}
@@ -52,7 +52,7 @@ type nodePort struct {
 	number   uint16
 }
 
-func newView(config Config, caches caches, tell func(*corev1.Service, error, bool)) *view {
+func newView(config Config, caches caches, tell func(*keptService, error, bool)) *view {
 	return &view{
 		config: config, caches: caches, tell: tell,
 		touched: map[types.NamespacedName]struct{}{}, moved: true,
@@ -148,7 +148,7 @@ func (v *view) convertOne(key types.NamespacedName, before []*state.ServicePort)
 		delete(v.problems, key)
 		return nil
 	}
-	if svc.Annotations[annotationWeights] != "" {
+	if svc.annotations[annotationWeights] != "" {
 		v.weighed[key] = struct{}{}
 	}
 	endpoints := v.caches.slices(key)
@@ -177,7 +177,7 @@ func (v *view) invalid(p *state.ServicePort) string {
 }
 
 // complain tells of what is wrong with annotations when that changes.
-func (v *view) complain(key types.NamespacedName, svc *corev1.Service, problem error, endpoints []*keptSlice) {
+func (v *view) complain(key types.NamespacedName, svc *keptService, problem error, endpoints []*keptSlice) {
 	text := ""
 	if problem != nil {
 		text = problem.Error()

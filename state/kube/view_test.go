@@ -36,9 +36,9 @@ func newCluster(t interface{ Fatal(...any) }, config Config, objects ...any) *cl
 		nodeStore: cache.NewStore(cache.MetaNamespaceKeyFunc),
 		ranges:    cache.NewStore(cache.MetaNamespaceKeyFunc),
 	}}
-	c.v = newView(config, c.in, func(svc *corev1.Service, problem error, speak bool) {
+	c.v = newView(config, c.in, func(svc *keptService, problem error, speak bool) {
 		if speak {
-			c.told = append(c.told, svc.Name+": "+problem.Error())
+			c.told = append(c.told, svc.name+": "+problem.Error())
 		}
 	})
 	c.put(objects...)
@@ -86,8 +86,8 @@ func (c *cluster) storeOf(o any) cache.Store {
 
 func (c *cluster) noted(o any) {
 	switch o := o.(type) {
-	case *corev1.Service:
-		c.v.touch(types.NamespacedName{Namespace: o.Namespace, Name: o.Name})
+	case *keptService:
+		c.v.touch(types.NamespacedName{Namespace: o.namespace, Name: o.name})
 	case *keptSlice:
 		if key, ok := serviceOf(o); ok {
 			c.v.touch(key)

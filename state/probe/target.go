@@ -26,7 +26,8 @@ func Targets(st *state.State) []Target {
 	for _, n := range st.Nodes {
 		if endpoints, ok := serving[n.Name]; ok {
 			slices.SortFunc(endpoints, netip.AddrPort.Compare)
-			targets = append(targets, Target{n.Name, n.Address, slices.Compact(endpoints)})
+			// Most may be there many times: without the room of those.
+			targets = append(targets, Target{n.Name, n.Address, slices.Clone(slices.Compact(endpoints))})
 		}
 	}
 	return targets
