@@ -27,6 +27,11 @@ func Decode(file string, data []byte) (*State, error) { return new(Decoder).Deco
 // the same *ServicePort. It keeps none of the bytes. The zero value is ready; it is
 // not for concurrent use.
 type Decoder struct {
+	// Known is what the writer of the file holds, where that is in the same process;
+	// else nil. A ServicePort that is equal to one of these comes back as that one, so
+	// that both are once in memory.
+	Known func() *State
+
 	seed maphash.Seed
 	// records are the documents of the last good file, behind the header.
 	records []record
@@ -71,6 +76,9 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 	words := d.words.renewed(s.Nodes)
 	b := &body{file: file, data: data, docs: docs[1:], seed: d.seed, words: words, records: d.spare.records}
 	b.read(d.records)
+	if d.Known != nil {
+		b.meet(d.Known())
+	}
 	problems := append(headerProblems, b.problems...)
 	s.ServicePorts = b.servicePorts()
 	served := familiesOf(s.Addresses)
@@ -236,6 +244,23 @@ func (b *body) share(pending []int, before []record) {
 		at, found := slices.BinarySearchFunc(before, p, func(r record, p *ServicePort) int { return r.servicePort.Compare(p) })
 		if found && slices.EqualFunc(p.Endpoints, before[at].servicePort.Endpoints, equalEndpoints) {
 			p.Endpoints = before[at].servicePort.Endpoints
+		}
+	}
+}
+
+// meet takes what is equal to what somebody else in the process holds.
+func (b *body) meet(known *State) {
+	if known == nil {
+		return
+	}
+	for i, doc := range b.docs {
+		p := b.records[i].servicePort
+		if p == nil || doc.same >= 0 {
+			continue
+		}
+		at, found := slices.BinarySearchFunc(known.ServicePorts, p, (*ServicePort).Compare)
+		if found && equalServicePorts(p, known.ServicePorts[at]) {
+			b.records[i].servicePort = known.ServicePorts[at]
 		}
 	}
 }

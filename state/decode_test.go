@@ -136,6 +136,27 @@ func TestDecoderKeepsEndpoints(t *testing.T) {
 	}
 }
 
+// What the writer holds comes back as that, unless the file says something else.
+func TestDecoderTakesWhatIsKnown(t *testing.T) {
+	known := large(100, 3)
+	var d Decoder
+	d.Known = func() *State { return nil }
+	text := must[[]byte](t)(Encode(known))
+	for _, p := range must[*State](t)(d.Decode("f", text)).ServicePorts {
+		if slices.Contains(known.ServicePorts, p) {
+			t.Fatalf("%s is from nowhere", p.ID())
+		}
+	}
+	d = Decoder{Known: func() *State { return known.sorted(nil) }}
+	said := changed(known, 42)
+	for i, p := range must[*State](t)(d.Decode("f", must[[]byte](t)(Encode(said)))).ServicePorts {
+		is := slices.Contains(known.ServicePorts, p)
+		if want := keyOf(p) != keyOf(known.ServicePorts[42]); is != want {
+			t.Errorf("ServicePort %d %s: known %t, want %t", i, p.ID(), is, want)
+		}
+	}
+}
+
 // Documents that did not change come back as the same pointers, also after a file
 // that was refused, and whatever else moved.
 func TestDecoderKeepsPointers(t *testing.T) {

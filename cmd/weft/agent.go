@@ -18,6 +18,7 @@ import (
 	"weft/render/apply"
 	"weft/render/history"
 	"weft/render/nft"
+	"weft/state"
 	"weft/state/follow"
 	"weft/state/status"
 	"weft/state/traffic"
@@ -42,6 +43,8 @@ type agent struct {
 	observer *traffic.Observer
 	// paths tells the follower of the templates that others are to be followed.
 	paths chan struct{}
+	// written is what the watcher's state file holds; nil without one.
+	written atomic.Pointer[state.State]
 }
 
 func (p *program) newAgent(vars *varFlags, command string, parts ...status.Part) (*agent, error) {
@@ -85,7 +88,7 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 	collect(hasty)
 	c := a.config.Load()
 	loop := &apply.Loop{
-		StateFile: c.State, FailAfter: time.Duration(c.FailAfter), Runner: nft.Runner{Path: c.Nft}, Log: a.part("apply"), Status: a.status,
+		StateFile: c.State, Written: a.written.Load, FailAfter: time.Duration(c.FailAfter), Runner: nft.Runner{Path: c.Nft}, Log: a.part("apply"), Status: a.status,
 		Templates: func() (*render.Set, render.Vars, error) { return a.vars.load(a.config.Load()) },
 		Keep:      a.recorder(openHistory(c)),
 		Pinned:    a.pinned,

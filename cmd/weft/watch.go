@@ -78,7 +78,12 @@ func (a *agent) run(ctx context.Context) error {
 	if err := a.serve(inner, g); err != nil {
 		return err
 	}
-	g.Go(func() error { return a.watch(inner, store, func(*state.State) { begin() }) })
+	g.Go(func() error {
+		return a.watch(inner, store, func(st *state.State) {
+			a.written.Store(st)
+			begin()
+		})
+	})
 	g.Go(func() error {
 		if a.awaits(inner, first) {
 			a.applier(inner, g)

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
@@ -86,8 +85,8 @@ func (serial) Parallel() {}
 // Verbose reports whether scripts tell all that they do.
 func (serial) Verbose() bool { return testing.Verbose() }
 
-// buildWeft compiles weft once for all tests, with the race detector if the
-// tests have it.
+// buildWeft compiles weft once for all tests, as it is shipped, or with the race
+// detector if the tests have it.
 func buildWeft(t testing.TB) string {
 	t.Helper()
 	path, err := compiled()
@@ -99,13 +98,14 @@ func buildWeft(t testing.TB) string {
 
 var compiled = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(binaries, "weft")
-	args := []string{"build", "-o", path, "weft/cmd/weft"}
+	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "weft/cmd/weft")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as the Makefile says
 	if raceEnabled {
-		args = []string{"build", "-race", "-o", path, "weft/cmd/weft"}
+		cmd = exec.Command("go", "build", "-race", "-o", path, "weft/cmd/weft")
 	}
-	out, err := exec.Command("go", args...).CombinedOutput()
+	out, err := cmd.CombinedOutput()
 	if err != nil {
-		err = fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+		err = fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
 	return path, err
 })

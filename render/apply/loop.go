@@ -31,6 +31,9 @@ const longestTurn = 2 * time.Minute
 type Loop struct {
 	// StateFile is the path of the state file.
 	StateFile string
+	// Written is what the writer of the state file holds, where it is in the same
+	// process: of what is equal only one is kept. It may be nil.
+	Written func() *state.State
 	// Templates loads the template set and the vars, from what the
 	// configuration says now.
 	Templates func() (*render.Set, render.Vars, error)
@@ -96,6 +99,7 @@ func (l *Loop) Run(ctx context.Context, changes <-chan Change) error {
 		return err
 	}
 	defer l.close()
+	l.decoder.Known = l.Written
 	proofs := time.NewTicker(proofInterval)
 	defer proofs.Stop()
 	l.pass(ctx, StateChanged|TemplatesChanged)
