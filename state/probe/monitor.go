@@ -34,6 +34,7 @@ type Monitor struct {
 	mu    sync.Mutex
 	aimed *state.State // of which the targets were made
 	nodes map[string]*record
+	meets meeting       // to which the next nodes may come
 	wake  chan struct{} // something is due that was not
 }
 
@@ -143,7 +144,27 @@ func (m *Monitor) after(r *record, now time.Time) time.Time {
 	if r.due.IsZero() {
 		return now.Add(time.Duration(rand.Float64() * float64(interval)))
 	}
-	return now.Add(jitter(interval))
+	return m.together(now.Add(jitter(interval)), now.Add(interval*9/10), now.Add(interval*11/10))
+}
+
+// atOnce is how many nodes are probed at the same time, if they are due about then: to
+// wake up costs an idle agent more than a probe. More would wait for each other.
+const atOnce = 4
+
+// meeting is a time at which nodes are due together.
+type meeting struct {
+	at    time.Time
+	nodes int
+}
+
+// together is the time at which the node before is due, if that is between first and
+// last and not too many are yet; else it is due itself, for the next ones to come to.
+func (m *Monitor) together(due, first, last time.Time) time.Time {
+	if m.meets.nodes >= atOnce || m.meets.at.Before(first) || m.meets.at.After(last) {
+		m.meets = meeting{at: due}
+	}
+	m.meets.nodes++
+	return m.meets.at
 }
 
 // jitter makes a time up to a tenth longer or shorter.

@@ -381,3 +381,33 @@ func TestUsage(t *testing.T) {
 		}
 	})
 }
+
+// TestTogether checks that nodes which are due about the same time are probed at the same
+// time, though not too many, and each still as often as it should be.
+func TestTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const nodes, minutes = 8, 20
+		f := &fake{}
+		w := watching(t, f, cluster(nodes))
+		defer w.stop()
+		w.at(minutes * time.Minute)
+		at := map[time.Time]int{}
+		for i := range nodes {
+			rounds := f.of(fmt.Sprintf("node-%04d", i))
+			for j, r := range rounds[2:] {
+				if at[r]++; at[r] > atOnce {
+					t.Fatalf("%d rounds at once", at[r])
+				}
+				if gap := r.Sub(rounds[j+1]); gap < 4400*ms || gap > 5600*ms {
+					t.Fatalf("a round %v behind the one before", gap)
+				}
+			}
+			if n := len(rounds); n < minutes*12*19/20 || n > minutes*12*21/20 {
+				t.Errorf("%d rounds of a node in %d minutes", n, minutes)
+			}
+		}
+		if most := nodes * minutes * 12 / 2; len(at) > most {
+			t.Errorf("probed at %d times, want at most %d", len(at), most)
+		}
+	})
+}

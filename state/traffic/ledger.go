@@ -41,8 +41,8 @@ type mark struct {
 	totals map[status.Place]status.Arrivals
 }
 
-// The times of a Ledger: how often it looks whether shares changed, how often it
-// takes in what was counted meanwhile, and what time it tells of: between one and
+// The times of a Ledger: how often it looks whether shares changed while connections
+// come, how often it takes in what was counted meanwhile, and what time it tells of: between one and
 // two windows.
 const (
 	glance = time.Second
@@ -63,19 +63,36 @@ func NewLedger(o *Observer, states func() *state.State, aims bool) *Ledger {
 
 // Run keeps the ledger until the context ends.
 func (l *Ledger) Run(ctx context.Context) error {
-	ticker := time.NewTicker(glance)
-	defer ticker.Stop()
+	timer := time.NewTimer(glance)
+	defer timer.Stop()
 	last := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case now := <-ticker.C:
-			if l.glance() || now.Sub(last) >= intake {
+		case <-l.observer.began:
+			l.resume()
+			timer.Reset(glance)
+		case now := <-timer.C:
+			lull := !l.aims && l.observer.isQuiet()
+			if lull || l.glance() || now.Sub(last) >= intake {
 				l.take(now)
 				last = now
 			}
+			if timer.Reset(glance); lull { // it does not matter which shares are asked for
+				timer.Reset(intake)
+			}
 		}
+	}
+}
+
+// resume ends a lull, at whose beginning all that had come was put down: what comes now
+// comes by the shares of now.
+func (l *Ledger) resume() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if st := l.states(); !l.aims && changed(l.asked, st) {
+		l.adopt(st)
 	}
 }
 

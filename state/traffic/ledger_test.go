@@ -1,8 +1,11 @@
 package traffic
 
 import (
+	"context"
 	"net/netip"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -139,4 +142,45 @@ func TestLedgerSaysWhyNot(t *testing.T) {
 	if got := b.Traffic(); got.Unknown != errOverwhelmed.Error() || got.Connections != 3 {
 		t.Errorf("%d connections, unknown %q", got.Connections, got.Unknown)
 	}
+}
+
+// TestLedgerLull checks that hardly anything is done while no connection comes, and that
+// the first one after shares changed meanwhile is put down by those of now.
+func TestLedgerLull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook(0.5, 0.5)
+		looks := 0
+		b.Ledger = NewLedger(b.o, func() *state.State { looks++; return b.st }, false)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- b.Run(ctx) }()
+		time.Sleep(61 * time.Second)
+		synctest.Wait()
+		if looks > 10 {
+			t.Errorf("%d looks in a minute without connections", looks)
+		}
+		b.st = &state.State{Generation: 9, Addresses: b.st.Addresses, ServicePorts: shared(b.st.ServicePorts[0], 0.9, 0.1)}
+		b.o.mu.Lock()
+		b.arrive(endpointA, 10)
+		b.o.opened = b.o.now()
+		b.o.mu.Unlock()
+		b.o.began <- struct{}{}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		b.check(t, map[netip.AddrPort]status.Arrivals{endpointA: {Connections: 10, Asked: 9}, endpointB: {Asked: 1}})
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// shared is a ServicePort with other shares.
+func shared(p *state.ServicePort, shares ...float64) []*state.ServicePort {
+	c := *p
+	c.Endpoints = slices.Clone(p.Endpoints)
+	for i, share := range shares {
+		c.Endpoints[i].Share = share
+	}
+	return []*state.ServicePort{&c}
 }

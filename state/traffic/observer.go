@@ -26,14 +26,16 @@ type Observer struct {
 	// hearing is since when nothing was missed; zero while nothing is heard.
 	hearing time.Time
 	session *session
-	opened  float64 // when a connection that counts was opened last
-	why     error   // why nothing is heard
+	// began has a notice when a connection that counts came after a lull.
+	began  chan struct{}
+	opened float64 // when a connection that counts was opened last
+	why    error   // why nothing is heard
 }
 
 // New returns an Observer of the connections in the network namespace of the
 // process.
 func New(log *slog.Logger) *Observer {
-	return &Observer{log: log, begin: begin, epoch: time.Now(), tally: newTally(), why: errors.New("not yet started")}
+	return &Observer{log: log, begin: begin, epoch: time.Now(), tally: newTally(), began: make(chan struct{}, 1), why: errors.New("not yet started")}
 }
 
 // now is the time of the tally.
@@ -150,6 +152,13 @@ func (o *Observer) missed(now time.Time) {
 	defer o.mu.Unlock()
 	o.tally.forget()
 	o.hearing = now
+}
+
+// isQuiet reports whether it is a lull.
+func (o *Observer) isQuiet() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.now()-o.opened > lull.Seconds()
 }
 
 // settling is how long after a loss there are no counts, so that whoever compares

@@ -103,15 +103,20 @@ func (o *Observer) receive(s *socket, fresh chan<- struct{}, changed func()) err
 		}
 	})
 	if first {
+		poke(o.began)
 		changed()
 	}
 	if followed {
-		select {
-		case fresh <- struct{}{}:
-		default:
-		}
+		poke(fresh)
 	}
 	return err
+}
+
+func poke(notice chan<- struct{}) {
+	select {
+	case notice <- struct{}{}:
+	default:
+	}
 }
 
 // follow looks at connections as they are due.

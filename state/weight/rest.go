@@ -13,9 +13,9 @@ import (
 // of its nodes, of its connections, or of what is asked of it.
 
 // sameLatency is the part of the time that a request takes by which a latency may have
-// moved since all was judged by it, and is the same. What that makes of a share is a
-// fifth of what is worth a rule.
-const sameLatency = 0.005
+// moved since all was judged by it, and is the same. What that may make of shares is
+// less than what is worth a rule.
+const sameLatency = 0.01
 
 // epochs count what is new to ServicePorts at rest.
 type epochs struct {
