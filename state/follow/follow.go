@@ -41,8 +41,8 @@ type Follower struct {
 	// Poll is the time between two looks at the contents without any event;
 	// DefaultPoll if it is 0.
 	Poll time.Duration
-	// Eager takes files whose times changed for changed, and those too of which the
-	// times cannot tell, without reading them: for who reads them anyway and sees
+	// Eager takes files whose times changed for changed, and those too of which neither
+	// the times nor the absence of events can tell, without reading them: for who reads them anyway and sees
 	// what is new.
 	Eager bool
 	// Settle is how long there must be no event before a look, and MaxSettle
@@ -89,18 +89,19 @@ func openInotify() (watcher, error) {
 func (f *Follower) Run(ctx context.Context, changed func()) error {
 	r := newRunner(f)
 	defer r.close()
-	r.look(true)
+	r.look(true, true)
 	changed()
 	lookAll := time.Now().Add(r.poll)
 	for {
-		if err := r.wait(ctx, lookAll); err != nil {
+		heard, err := r.wait(ctx, lookAll)
+		if err != nil {
 			return err
 		}
 		due := !time.Now().Before(lookAll)
 		if due {
 			lookAll = time.Now().Add(r.poll)
 		}
-		if r.look(due) {
+		if r.look(due, heard) {
 			changed()
 		}
 	}
@@ -151,19 +152,19 @@ func (r *runner) close() {
 	}
 }
 
-// wait returns after a burst of events, or when it is time to look without one.
-func (r *runner) wait(ctx context.Context, lookAll time.Time) error {
+// wait returns after a burst of events, or when it is time to look without one, and
+// says which it was.
+func (r *runner) wait(ctx context.Context, lookAll time.Time) (heard bool, err error) {
 	until := time.Until(lookAll)
 	if r.blind {
 		until = min(until, withoutEvents)
 	}
 	timer := time.NewTimer(until)
 	defer timer.Stop()
-	event, err := r.next(ctx, timer.C)
-	if err != nil || !event {
-		return err
+	if heard, err = r.next(ctx, timer.C); err != nil || !heard {
+		return false, err
 	}
-	return r.settleDown(ctx)
+	return true, r.settleDown(ctx)
 }
 
 // settleDown waits for the end of a burst of events.
@@ -215,10 +216,12 @@ func (r *runner) drop() {
 }
 
 // look brings the watches in line and reports whether the contents are other
-// than at the last look. It trusts the files' times unless all is true.
-func (r *runner) look(all bool) (changed bool) {
+// than at the last look. It trusts the files' times unless all is true. heard is
+// whether there was an event since then.
+func (r *runner) look(all, heard bool) (changed bool) {
+	quiet := !heard && !r.blind && r.watcher != nil
 	s := r.watchAll()
-	now := s.sight(r.seen, all, r.eager)
+	now := s.sight(r.seen, all, r.eager, quiet)
 	changed = now.contents != r.seen.contents
 	r.seen = now
 	return changed

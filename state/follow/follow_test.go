@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -181,6 +182,31 @@ func TestEager(t *testing.T) {
 	f.unseen("a neighbour")
 	must(t, os.Remove(file))
 	f.seen("the end")
+}
+
+// TestEagerAndQuiet checks that a file which was just written is not taken for changed
+// again as long as nobody touches it, and is where events cannot be trusted.
+func TestEagerAndQuiet(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "state.yaml")
+	must(t, write(file, "zero"))
+	s := newSurvey([]string{file})
+	before := s.sight(sight{seed: maphash.MakeSeed()}, true, true, false)
+	if before.settled {
+		t.Fatal("the file is not as young as it should be")
+	}
+	if s.sight(before, true, true, true).contents != before.contents {
+		t.Error("a look without an event found a change")
+	}
+	if s.sight(before, true, true, false).contents == before.contents {
+		t.Error("a look after an event, or without any that could come, found none")
+	}
+	must(t, write(file, "longer"))
+	if s.sight(before, true, true, true).contents == before.contents {
+		t.Error("a missed event hid a change of the size")
+	}
+	f := start(t, &Follower{Paths: []string{file}, Poll: 20 * time.Millisecond, Eager: true})
+	f.unseen("looks without events")
 }
 
 // The last call must come after the last chunk, or a half file would stay.

@@ -26,15 +26,16 @@ type sight struct {
 
 // sight looks at the files of a survey. It reads their contents if all is true,
 // or if the files' times do not prove that they are as they were before, but never
-// for who is eager.
-func (s *survey) sight(before sight, all, eager bool) sight {
+// for who is eager. For that one it is proof enough that the times are the same and all
+// was quiet: that it heard of nothing since.
+func (s *survey) sight(before sight, all, eager, quiet bool) sight {
 	now := sight{seed: before.seed, settled: true}
 	times := newHash(now.seed)
 	for _, f := range s.files {
 		s.stat(f, times, &now)
 	}
 	now.times = times.Sum64()
-	same := before.settled && now.times == before.times
+	same := (before.settled || eager && quiet) && now.times == before.times
 	switch {
 	case same && (eager || !all):
 		now.contents = before.contents
