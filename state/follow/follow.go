@@ -18,6 +18,8 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -42,8 +44,9 @@ type Follower struct {
 	// DefaultPoll if it is 0.
 	Poll time.Duration
 	// Eager takes files whose times changed for changed, and those too of which neither
-	// the times nor the absence of events can tell, without reading them: for who reads them anyway and sees
-	// what is new.
+	// the times nor the absence of events can tell, without reading them: for who reads
+	// them anyway and sees what is new. Nor does it wait for the end of a burst when a
+	// file that is not empty takes the place of one: whoever renames has written before.
 	Eager bool
 	// Settle is how long there must be no event before a look, and MaxSettle
 	// the longest that a burst of events can delay one.
@@ -161,8 +164,9 @@ func (r *runner) wait(ctx context.Context, lookAll time.Time) (heard bool, err e
 	}
 	timer := time.NewTimer(until)
 	defer timer.Stop()
-	if heard, err = r.next(ctx, timer.C); err != nil || !heard {
-		return false, err
+	what, err := r.next(ctx, timer.C)
+	if err != nil || what != some {
+		return what != none, err
 	}
 	return true, r.settleDown(ctx)
 }
@@ -172,17 +176,26 @@ func (r *runner) settleDown(ctx context.Context) error {
 	deadline := time.Now().Add(r.maxSettle)
 	for {
 		quiet := time.NewTimer(min(r.settle, time.Until(deadline)))
-		event, err := r.next(ctx, quiet.C)
+		what, err := r.next(ctx, quiet.C)
 		quiet.Stop()
-		if err != nil || !event {
+		if err != nil || what != some {
 			return err
 		}
 	}
 }
 
+// event is what inotify tells, if anything.
+type event int
+
+const (
+	none event = iota
+	some
+	whole // a file took the place of one that is followed, and more need not be waited for
+)
+
 // next waits for an event or for the timer. An error of inotify counts as an
 // event: whatever it lost may be a change of ours.
-func (r *runner) next(ctx context.Context, timer <-chan time.Time) (event bool, err error) {
+func (r *runner) next(ctx context.Context, timer <-chan time.Time) (event, error) {
 	var events <-chan fsnotify.Event
 	var errs <-chan error
 	if r.watcher != nil {
@@ -190,22 +203,33 @@ func (r *runner) next(ctx context.Context, timer <-chan time.Time) (event bool, 
 	}
 	select {
 	case <-ctx.Done():
-		return false, ctx.Err()
+		return none, ctx.Err()
 	case <-timer:
-		return false, nil
-	case _, ok := <-events:
+		return none, nil
+	case e, ok := <-events:
 		if !ok {
 			r.drop()
 		}
-		return true, nil
+		return r.told(e), nil
 	case err, ok := <-errs:
 		if !ok {
 			r.drop()
-			return true, nil
+			return some, nil
 		}
 		r.log.Warn("inotify lost events, looking at the files instead", "error", err)
-		return true, nil
+		return some, nil
 	}
+}
+
+// told tells a file that was renamed to a path from one that was just made there, which
+// is empty yet.
+func (r *runner) told(e fsnotify.Event) event {
+	if r.eager && e.Has(fsnotify.Create) && slices.Contains(r.paths, e.Name) {
+		if info, err := os.Stat(e.Name); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
+			return whole
+		}
+	}
+	return some
 }
 
 // drop forgets a watcher that came to an end by itself; the next look opens

@@ -209,6 +209,34 @@ func TestEagerAndQuiet(t *testing.T) {
 	f.unseen("looks without events")
 }
 
+// What was renamed to its place is whole: nobody waits for more of it. What is written
+// where it stands is not.
+func TestEagerWaitsForNoRename(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "state.yaml")
+	f := &Follower{Paths: []string{file}, Poll: never, Eager: true, Settle: time.Hour, MaxSettle: time.Hour}
+	calls, done := make(chan struct{}, 10), make(chan error)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { done <- f.Run(ctx, func() { calls <- struct{}{} }) }()
+	<-calls
+	must(t, write(filepath.Join(dir, ".tmp"), "one"))
+	time.Sleep(50 * time.Millisecond)
+	must(t, os.Rename(filepath.Join(dir, ".tmp"), file))
+	<-calls
+	must(t, os.Remove(file), write(file, ""))
+	time.Sleep(50 * time.Millisecond)
+	must(t, write(file, "x"))
+	time.Sleep(50 * time.Millisecond)
+	if len(calls) > 0 {
+		t.Error("a file that is being written was not waited for")
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
 // The last call must come after the last chunk, or a half file would stay.
 func TestSlowWriterEndsWithACall(t *testing.T) {
 	t.Parallel()
