@@ -38,6 +38,10 @@ func (d *Desired) LoadAndReport(ctx context.Context, runner nft.Runner) (*verify
 	return d.Report(ctx) // perhaps it was too early
 }
 
+// largeText is the size in bytes from which on it is worth to read early: so many rules
+// take nft some 10 ms to let go of.
+const largeText = 256 << 10
+
 // early is a reader that waits for a transaction.
 type early struct {
 	reader *verify.Reader

@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"weft/render"
 	"weft/render/nft"
 	"weft/render/verify"
@@ -53,26 +51,30 @@ func (l *Loop) beating(ctx context.Context, work func() error) error {
 		return work()
 	}
 	ctx, stop := context.WithCancel(ctx)
-	pulse, interval, next := l.pulse(), l.interval(), l.beaten
-	var group errgroup.Group
-	group.Go(func() error {
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(interval - time.Since(next)):
-			}
+	defer stop()
+	pulse, interval, done := l.pulse(), l.interval(), make(chan struct{})
+	// Nearly always the work is done before a beat is due: then nobody is woken for it.
+	first := time.AfterFunc(interval-time.Since(l.beaten), func() {
+		defer close(done)
+		for ; ctx.Err() == nil; sleep(ctx, interval) {
 			if pulse.beat(ctx) == nil { // if not, whoever comes after the work will see
 				l.Status.Beat()
 			}
-			next = time.Now()
+			l.beaten = time.Now()
 		}
 	})
 	err := work()
-	stop()
-	_ = group.Wait() // always nil
-	l.beaten = next
+	if stop(); !first.Stop() {
+		<-done
+	}
 	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }
 
 // pulse is what a heartbeat renews.

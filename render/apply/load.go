@@ -158,8 +158,9 @@ func (l *Loop) execute(ctx context.Context, tx *ruleset.Transaction, desired *De
 
 // run runs nft for a transaction.
 func (l *Loop) run(ctx context.Context, tx *ruleset.Transaction) error {
-	l.tellTransaction(ctx, loadedDifference, tx.Text)
-	err := l.beating(ctx, func() error { return loadTransaction(ctx, l.Runner, tx) })
+	text := tx.Text()
+	l.tellTransaction(ctx, loadedDifference, func() string { return text })
+	err := l.loading(ctx, len(text), func() error { return loadTransaction(ctx, l.Runner, tx, text) })
 	var partial *Partial
 	if errors.As(err, &partial) {
 		l.applied, l.drift = nil, nil // the next pass reads all, and replaces it
@@ -171,9 +172,29 @@ func (l *Loop) run(ctx context.Context, tx *ruleset.Transaction) error {
 func (l *Loop) replace(ctx context.Context, desired *Desired) error {
 	start := time.Now()
 	l.tellTransaction(ctx, loadedAll, desired.Text)
-	err := l.beating(ctx, func() error { return desired.Load(ctx, l.Runner) })
+	err := l.loading(ctx, desired.Len(), func() error { return desired.Load(ctx, l.Runner) })
 	if err == nil && l.beaten.Before(start) {
 		l.beaten = start // the heartbeat was loaded, too
+	}
+	return err
+}
+
+// loading runs nft with a text of some size, while the heartbeat goes on. Behind a
+// large one the rules are read while nft still gives its memory back.
+func (l *Loop) loading(ctx context.Context, size int, work func() error) error {
+	if size < largeText {
+		return l.beating(ctx, work)
+	}
+	e, err := startEarly(ctx, l.mirror.table)
+	if err != nil {
+		return l.beating(ctx, work) // whoever reads will say it
+	}
+	if err = l.beating(ctx, work); err != nil {
+		e.cancel()
+	}
+	rs, failed := e.finish(ctx)
+	if l.mirror.ahead = nil; err == nil && failed == nil {
+		l.mirror.ahead = rs
 	}
 	return err
 }

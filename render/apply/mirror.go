@@ -24,6 +24,8 @@ type mirror struct {
 	reader  *verify.Reader
 	prover  *verify.Prover
 	known   uint32 // the generation; meaningless while the prover knows nothing
+	// ahead is what was read already, if anything, for who has to read everything.
+	ahead *verify.Ruleset
 }
 
 // newMirror opens a mirror in the network namespace of the calling thread.
@@ -87,7 +89,7 @@ func (m *mirror) follow(ctx context.Context) (news, error) {
 func (m *mirror) catchUp(ctx context.Context, latest uint32, n *news) error {
 	if _, known := m.prover.Generation(); !known {
 		m.sort(m.foreign.take(), n)
-		return m.read(ctx, n)
+		return m.read(ctx, latest, n)
 	}
 	events, err := m.foreign.heard(ctx, latest)
 	if ctx.Err() != nil {
@@ -96,12 +98,12 @@ func (m *mirror) catchUp(ctx context.Context, latest uint32, n *news) error {
 	touched, complete := m.sort(events, n)
 	switch {
 	case !complete || err != nil:
-		return m.read(ctx, n)
+		return m.read(ctx, latest, n)
 	case len(touched) == 0:
 		m.known = latest
 		return nil
 	}
-	return m.refresh(ctx, touched, n)
+	return m.refresh(ctx, latest, touched, n)
 }
 
 // sort takes down what happened since what is known, and gives what it touched; it
@@ -141,10 +143,14 @@ func merge(into verify.Touched, from map[nfnl.TableID]*nfnl.Touched) {
 	}
 }
 
-// read reads everything.
-func (m *mirror) read(ctx context.Context, n *news) error {
+// read reads everything, unless what was read ahead is of the latest generation.
+func (m *mirror) read(ctx context.Context, latest uint32, n *news) error {
 	n.whole = true
-	if err := m.prover.Read(ctx); err != nil {
+	ahead := m.ahead
+	m.ahead = nil
+	if ahead != nil && ahead.Generation == latest {
+		m.prover.Adopt(ahead)
+	} else if err := m.prover.Read(ctx); err != nil {
 		return fmt.Errorf("read the rules back: %w", err)
 	}
 	m.known, _ = m.prover.Generation()
@@ -152,11 +158,11 @@ func (m *mirror) read(ctx context.Context, n *news) error {
 }
 
 // refresh reads what was touched, or everything if that is less work.
-func (m *mirror) refresh(ctx context.Context, touched verify.Touched, n *news) error {
+func (m *mirror) refresh(ctx context.Context, latest uint32, touched verify.Touched, n *news) error {
 	changes, err := m.prover.Refresh(ctx, touched)
 	switch {
 	case errors.Is(err, verify.ErrWhole):
-		return m.read(ctx, n)
+		return m.read(ctx, latest, n)
 	case err != nil:
 		return fmt.Errorf("read the rules back: %w", err)
 	}

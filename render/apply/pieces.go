@@ -26,9 +26,9 @@ func (e *Partial) Error() string {
 
 func (e *Partial) Unwrap() error { return e.err }
 
-// loadTransaction loads a transaction, in one or in as many as its size asks for.
-func loadTransaction(ctx context.Context, runner nft.Runner, tx *ruleset.Transaction) error {
-	text := tx.Text()
+// loadTransaction loads a transaction with its text, in one or in as many as its size
+// asks for.
+func loadTransaction(ctx context.Context, runner nft.Runner, tx *ruleset.Transaction, text string) error {
 	room := runner.Room(len(text))
 	if len(text) <= room {
 		err := runner.Load(ctx, text)

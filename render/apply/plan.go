@@ -122,7 +122,7 @@ func (p *Plan) load(ctx context.Context, runner nft.Runner) error {
 	if p.Fresh {
 		return p.desired.Load(ctx, runner)
 	}
-	return loadTransaction(ctx, runner, p.Transaction)
+	return loadTransaction(ctx, runner, p.Transaction, p.Transaction.Text())
 }
 
 // exists reports whether the kernel holds tables with the name.

@@ -48,6 +48,13 @@ func (p *Prover) Read(ctx context.Context) error {
 	return nil
 }
 
+// Adopt takes what was read of the same tables for read. What was proven before counts no
+// more.
+func (p *Prover) Adopt(rs *Ruleset) {
+	p.Forget()
+	p.rs = rs
+}
+
 // Forget lets go of everything that is known.
 func (p *Prover) Forget() { p.rs, p.state, p.index, p.others, p.touched = nil, nil, nil, nil, nil }
 
