@@ -43,6 +43,7 @@ type agent struct {
 	observer *traffic.Observer
 	// paths tells the follower of the templates that others are to be followed.
 	paths chan struct{}
+	calm    calm
 	// written is what the watcher's state file holds; nil without one.
 	written atomic.Pointer[state.State]
 }
@@ -96,7 +97,10 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 	}
 	g.Go(func() error { return loop.Run(ctx, a.changes) })
 	a.count(ctx, g)
-	changed := func() { a.notify(apply.StateChanged) }
+	changed := func() {
+		a.notify(apply.StateChanged)
+		a.calm.touched()
+	}
 	g.Go(func() error { return a.follow(ctx, &follow.Follower{Paths: []string{c.State}, Eager: true}, changed) })
 	if c.History != "" {
 		_ = history.MakePinFolder(c.History) // without it, the one around it is followed
@@ -110,9 +114,9 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 // recorder keeps each transaction in the history. That this does not work stops
 // nothing, and is said once until it works again.
 func (a *agent) recorder(log *history.Log) func(history.Entry) {
-	said, calm := "", &calm{}
+	said := ""
 	return func(e history.Entry) {
-		defer calm.changed()
+		defer a.calm.loaded()
 		problem := ""
 		err := log.Add(e)
 		a.status.Failed(status.History, err)

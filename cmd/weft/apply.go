@@ -79,7 +79,7 @@ func (p *program) dryRun(cmd *cobra.Command, vars varFlags, flags *planFlags) er
 }
 
 func (p *program) applyOnce(cmd *cobra.Command, vars varFlags, confirmWithin time.Duration) error {
-	collect(hasty)
+	collect(once)
 	silent := vars.heartbeat == ""
 	if silent {
 		vars.heartbeat = "0"

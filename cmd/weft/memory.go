@@ -4,16 +4,17 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
 // How much garbage there may be, in percent of what is in use. Whoever makes all
-// rules from nothing has it quickly behind himself with much, but what stays is then
-// strewn over all the memory that it took; an agent, which stays, should be small. But
-// a little is nothing: where not much is in use, half of it would be collected with
-// every few changes.
+// rules from nothing has it quickly behind himself with much, and a program that ends
+// then may have it. An agent stays and should be small, and what it keeps would be
+// strewn over all the memory that it took. But a little is nothing: where not much is
+// in use, half of it would be collected with every few changes.
 const (
+	once   = 400
 	hasty  = 100
 	frugal = 50
 	most   = 200
@@ -33,50 +34,74 @@ func collect(percent int) {
 	}
 }
 
-// A burst of changes is over when nothing came for calmAfter. If the heap is larger
-// then by grownBy bytes than it may be with its garbage, what nobody needs any more is
-// given back: else that would wait for the next changes. The burst of a start is over
-// so long after its first change, whatever comes: each change would give back a little
+// A burst of changes is over when nothing came for calmAfter. If the heap has grown by
+// grownBy bytes then since memory was given back, what nobody needs any more is given
+// back: else it would stay until the next changes. That takes some 40 ms of a processor
+// in the largest cluster, so there is a pause behind it. The burst of a start is over
+// firstCalm after its first rules, whatever comes: each change would give back a little
 // of it, which costs more than all at once.
 const (
-	calmAfter = 2 * time.Second
-	grownBy   = 16 << 20
+	firstCalm = 2 * time.Second
+	calmAfter = 5 * time.Second
+	calmPause = 30 * time.Second
+	grownBy   = 12 << 20
 )
 
 // calm gives back, behind large changes, the memory that they took.
 type calm struct {
-	timer   *time.Timer
-	percent atomic.Int64  // of garbage
-	heap    atomic.Uint64 // when memory was given back last; 0 is never
+	mu      sync.Mutex
+	timer   *time.Timer // nil before the first rules
+	percent int         // of garbage
+	heap    uint64      // when memory was given back last
+	gave    time.Time   // that was when; zero is never
 }
 
-// changed says that rules were loaded. After the first ones there may be less
-// garbage than before.
-func (c *calm) changed() {
-	switch {
-	case c.timer == nil:
+// loaded says that there are rules. After the first ones there may be less garbage than
+// before.
+func (c *calm) loaded() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer == nil {
 		c.measure()
-		c.timer = time.AfterFunc(calmAfter, c.down)
-	case c.heap.Load() > 0:
-		c.timer.Reset(calmAfter)
+		c.timer = time.AfterFunc(firstCalm, c.down)
+	}
+	c.put()
+}
+
+// touched says that something was read or written.
+func (c *calm) touched() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer != nil {
+		c.put()
+	}
+}
+
+// put puts off what is due, once the start is over.
+func (c *calm) put() {
+	if !c.gave.IsZero() {
+		c.timer.Reset(max(calmAfter, calmPause-time.Since(c.gave)))
 	}
 }
 
 // measure sets how much garbage there may be. It is asked for rarely: a change stops
 // the world.
 func (c *calm) measure() {
-	if percent := garbage(read("/gc/heap/live:bytes")); c.percent.Swap(int64(percent)) != int64(percent) {
+	if percent := garbage(read("/gc/heap/live:bytes")); percent != c.percent {
+		c.percent = percent
 		collect(percent)
 	}
 }
 
 func (c *calm) down() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.measure()
-	if before := c.heap.Load(); before > 0 && heap() < before+before*uint64(c.percent.Load())/100+grownBy {
+	if !c.gave.IsZero() && heap() < c.heap+grownBy {
 		return
 	}
 	debug.FreeOSMemory()
-	c.heap.Store(heap())
+	c.heap, c.gave = heap(), time.Now()
 }
 
 // heap is how much memory the heap holds, in use or not.
