@@ -1,10 +1,14 @@
 package apply_test
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"weft/render"
+	"weft/render/apply"
 )
 
 // TestDriftIsRepaired has somebody else change our rules in every way, and waits
@@ -92,6 +96,45 @@ func TestNothingReallyChanged(t *testing.T) {
 	r.stop()
 	if got := changed(before, r.rules()); len(got) > 0 || len(r.proven) > 0 || r.logged("level=WARN") > 0 {
 		t.Errorf("%v made anew, %d repairs", got, len(r.proven))
+	}
+}
+
+// TestProofs checks that everything is read for a proof at its interval where somebody
+// touched the tables since the one before, weft too, and now and then without, but not
+// each time while only the heartbeat and other tables are at work.
+func TestProofs(t *testing.T) {
+	var debug buffer
+	r := start(t, render.Vars{"heartbeat": "3s"}, func(l *apply.Loop) {
+		l.ProvesEvery(200 * time.Millisecond)
+		l.Log = slog.New(slog.NewTextHandler(&debug, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	r.next()
+	proofs := func() (whole, easy int) {
+		return strings.Count(debug.String(), `after="whole proof at its interval"`), strings.Count(debug.String(), `after="proof at its interval"`)
+	}
+	time.Sleep(1300 * time.Millisecond)
+	whole, easy := proofs()
+	if whole != 1 || easy < 2 {
+		t.Errorf("%d whole proofs and %d others after the start, want one and some", whole, easy)
+	}
+	if err := r.ns.Load("add table ip stranger\n"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(500 * time.Millisecond)
+	if now, _ := proofs(); now != whole {
+		t.Error("everything was read for somebody else's table")
+	}
+	const element = "element ip weft tcp-nodeports { 30000 }\n"
+	if err := r.ns.Load("delete " + element + "add " + element); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(700 * time.Millisecond)
+	if now, _ := proofs(); now != whole+1 {
+		t.Errorf("%d whole proofs after somebody touched the table, want one", now-whole)
+	}
+	time.Sleep(3 * time.Second)
+	if now, _ := proofs(); now < whole+2 {
+		t.Error("nothing was read whole any more")
 	}
 }
 

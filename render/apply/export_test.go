@@ -35,5 +35,8 @@ func IsPartial(err error) bool {
 	return errors.As(err, &partial)
 }
 
+// ProvesEvery replaces the time between two proofs without a reason.
+func (l *Loop) ProvesEvery(d time.Duration) { l.interlude = d }
+
 // HangsAfter replaces how long the loop may be at work without being held for hung.
 func (l *Loop) HangsAfter(d time.Duration) { l.turn = d }

@@ -25,7 +25,8 @@ type listener struct {
 
 	mu     sync.Mutex
 	events []nft.Event
-	failed error // why it ended by itself
+	count  uint64 // of all events, and of times that listening began
+	failed error  // why it ended by itself
 }
 
 // subscriber listens to the tables with a name.
@@ -67,6 +68,7 @@ func (li *listener) start(ctx context.Context, table string) (began bool, err er
 		return false, err
 	}
 	li.sub, li.table = sub, table
+	li.count++
 	ctx, li.stop = context.WithCancel(ctx)
 	li.done.Go(func() {
 		if err := sub.Run(ctx, li.keep); err != nil {
@@ -89,6 +91,7 @@ func (li *listener) keep(e nft.Event) {
 	if e.Expired || e.Beat {
 		return // nobody changed anything
 	}
+	li.count++
 	if len(li.events) >= maxWaiting {
 		e = nft.Event{Lost: true}
 		li.events = li.events[:maxWaiting-1]
@@ -104,6 +107,13 @@ func poke(notice chan<- struct{}) {
 	case notice <- struct{}{}:
 	default:
 	}
+}
+
+// soFar is another number after anything that was heard but heartbeats.
+func (li *listener) soFar() uint64 {
+	li.mu.Lock()
+	defer li.mu.Unlock()
+	return li.count
 }
 
 // take gives the events that wait.

@@ -18,9 +18,13 @@ import (
 	"weft/state/status"
 )
 
-// proofInterval is the time between two full proofs without any reason: what
-// no notification told would be found then.
-const proofInterval = 5 * time.Minute
+// proofInterval is the time between two proofs without any reason, of which every
+// wholeProofs-th reads everything though nobody touched the tables: what no notification
+// told would be found then.
+const (
+	proofInterval = 5 * time.Minute
+	wholeProofs   = 12
+)
 
 // longestTurn is how long the loop may be at work without being held for hung,
 // unless Loop.turn says otherwise. The largest ruleset takes seconds.
@@ -64,8 +68,10 @@ type Loop struct {
 	said    map[string]string // the last complaint of each stage: each is said once
 	failing time.Time         // since when nothing that is wanted could be proven; zero if it is
 	repairs repairs
+	proofs  proofs
 
 	turn      time.Duration                         // zero is [longestTurn]
+	interlude time.Duration                         // zero is [proofInterval]
 	subscribe subscriber                            // nil is the kernel's
 	rehearse  func(context.Context, *Desired) error // nil is [Desired.Rehearse]
 	wrong     wrong
@@ -100,7 +106,7 @@ func (l *Loop) Run(ctx context.Context, changes <-chan Change) error {
 	}
 	defer l.close()
 	l.decoder.Known = l.Written
-	proofs := time.NewTicker(proofInterval)
+	proofs := time.NewTicker(cmp.Or(l.interlude, proofInterval))
 	defer proofs.Stop()
 	l.pass(ctx, StateChanged|TemplatesChanged)
 	for {
@@ -115,7 +121,7 @@ func (l *Loop) Run(ctx context.Context, changes <-chan Change) error {
 		case <-l.hearing.C:
 			l.listenAgain(ctx)
 		case <-proofs.C:
-			l.look(ctx, "proof at its interval")
+			l.proveAgain(ctx)
 		case <-l.retries.C:
 			l.pass(ctx, Everything)
 		case <-l.beats.C:

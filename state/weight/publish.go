@@ -3,6 +3,7 @@ package weight
 import (
 	"math"
 	"slices"
+	"time"
 
 	"weft/state"
 )
@@ -39,15 +40,19 @@ func (h *held) reasons() []state.Hold {
 }
 
 // publish makes a ServicePort of what is known. If the shares are the same it
-// does so only for factors that look different to a reader, since every pointer
-// that is new is work for all who come after.
-func (s *service) publish(c Config, must bool) {
+// does so only for factors that look different to a reader, and shortly after the last
+// time only for those that look very different, since every pointer that is new is work
+// for all who come after.
+func (s *service) publish(c Config, must bool, now time.Time) {
 	s.retarget(c)
 	held := s.held.reasons()
-	if !must && s.published != nil && slices.Equal(held, s.published.Held) &&
-		slices.EqualFunc(s.factors(&s.scratch.figures), s.published.Factors, looksSame) {
-		return
+	if !must && s.published != nil {
+		same, similar := s.compare(held)
+		if s.lags = !same; same || similar && now.Sub(s.told) < figuresTime {
+			return
+		}
 	}
+	s.told, s.lags = now, false
 	p := *s.gathered
 	p.Policy, p.Held, p.Factors = s.policy, held, s.factors(&figures{})
 	p.Endpoints = s.endpointsWithShares()
@@ -126,17 +131,46 @@ func (s *service) factors(room *figures) []state.Factor {
 // digits rounds to what a reader can use.
 func digits(v float64) float64 { return math.Round(v*1e4) / 1e4 }
 
-// looksSame allows for figures that moved by a little.
-func looksSame(f, g state.Factor) bool {
-	return f.Node == g.Node && f.Address == g.Address && near(f.Base, g.Base) && near(f.Latency, g.Latency) && near(f.Trim, g.Trim) &&
-		near(f.Guard, g.Guard) && near(&f.Target, &g.Target) && f.Share == g.Share
+// What a reader takes for the same figure, and what can wait for figuresTime: noise moves
+// those of a whole cluster at once.
+const (
+	sameFigure, similarFigure = 0.03, 0.2
+	figuresTime               = time.Minute
+)
+
+// compare reports whether what was published looks the same to a reader as what is
+// known now, or similar at least.
+func (s *service) compare(held []state.Hold) (same, similar bool) {
+	factors, told := s.factors(&s.scratch.figures), s.published
+	look := func(tolerance float64) bool {
+		return slices.EqualFunc(factors, told.Factors, func(f, g state.Factor) bool { return looksSame(&f, &g, tolerance) })
+	}
+	if !look(similarFigure) || !areSimilar(held, told.Held) {
+		return false, false
+	}
+	return slices.Equal(held, told.Held) && look(sameFigure), true
 }
 
-func near(a, b *float64) bool {
+// areSimilar overlooks that a target is just near enough to be left alone, or just there.
+func areSimilar(a, b []state.Hold) bool {
+	without := func(list []state.Hold) []state.Hold {
+		return slices.DeleteFunc(slices.Clone(list), func(h state.Hold) bool { return h == state.HoldHysteresis })
+	}
+	return slices.Equal(a, b) || slices.Equal(without(a), without(b))
+}
+
+// looksSame allows for figures that moved by a part of themselves. What load made of a
+// share is no noise.
+func looksSame(f, g *state.Factor, part float64) bool {
+	return f.Node == g.Node && f.Address == g.Address && near(f.Base, g.Base, sameFigure) && near(f.Latency, g.Latency, part) &&
+		near(f.Trim, g.Trim, sameFigure) && near(f.Guard, g.Guard, sameFigure) && near(&f.Target, &g.Target, part) && f.Share == g.Share
+}
+
+func near(a, b *float64, part float64) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return math.Abs(*a-*b) <= 0.03*max(*a, *b)
+	return math.Abs(*a-*b) <= part*max(*a, *b)
 }
 
 // endpointsWithShares are the gathered endpoints, each with its part of its node's

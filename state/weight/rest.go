@@ -93,7 +93,7 @@ type stillness struct {
 func (s *service) settleDown(e *Engine, moved bool) {
 	s.still = stillness{epochs: e.epochs, blind: !s.hasCPU()}
 	hot := s.isHot()
-	s.still.holds = !moved && !s.young && !s.held.step && (s.still.blind || !hot) && s.isUnguarded() && s.hasSettledTrims(e.config) &&
+	s.still.holds = !moved && !s.lags && !s.young && !s.held.step && (s.still.blind || !hot) && s.isUnguarded() && s.hasSettledTrims(e.config) &&
 		(s.policy != state.PolicyLocal || s.spill == 0 && !hot)
 }
 

@@ -115,3 +115,30 @@ func TestRestKeepsPointers(t *testing.T) {
 		t.Error("a node that is far now moved nothing")
 	}
 }
+
+// TestFiguresLag checks that noise of the figures makes a ServicePort another once a
+// minute at most, and that they are right in the end.
+func TestFiguresLag(t *testing.T) {
+	p := begin(t, weight.Default(), same(.001, 4), same(.1, 4))
+	p.lead(100, 1)
+	told := map[*state.ServicePort]bool{}
+	for at := 100; at < 400; at += 10 {
+		p.latency[0] = .001 + .0002*float64(at/10%3) // six percent of the factor
+		p.lead(at, 1)
+		told[p.last.ServicePorts[0]] = true
+	}
+	if len(told) > 6 {
+		t.Errorf("another one %d times in five minutes of noise", len(told))
+	}
+	p.latency[0] = .0014
+	p.lead(500, 1)
+	factors := p.last.ServicePorts[0].Factors
+	if got, want := *factors[0].Latency / *factors[1].Latency, .006/.0064; got < want*.975 || got > want*1.025 {
+		t.Errorf("factors %.4f apart in the end, want %.4f", got, want)
+	}
+	p.latency[0] = .004
+	p.lead(520, 1)
+	if p.last.ServicePorts[0].Factors[0].Latency == factors[0].Latency {
+		t.Error("what looks very different waits")
+	}
+}

@@ -15,6 +15,8 @@ type service struct {
 	scratch   *scratch
 	gathered  *state.ServicePort // what the members were made of
 	published *state.ServicePort
+	told      time.Time // when it was
+	lags      bool      // its figures do, see publish
 	policy    state.Policy
 	seen      time.Time
 
