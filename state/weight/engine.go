@@ -134,7 +134,7 @@ func (e *Engine) stepAll(in Inputs, now time.Time, slow bool) []*state.ServicePo
 
 // stepOne leaves out the step of a ServicePort at rest.
 func (e *Engine) stepOne(s *service, p *state.ServicePort, c *Connections, now time.Time, slow bool) *state.ServicePort {
-	if e.rests(s, p, c) {
+	if e.rests(s, p, c, now) {
 		s.seen = now
 		return s.published
 	}

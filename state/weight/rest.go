@@ -71,8 +71,8 @@ func (e *Engine) notice(c *Connections, doubted bool, now time.Time) {
 }
 
 // rests reports whether the step of a ServicePort may be left out.
-func (e *Engine) rests(s *service, p *state.ServicePort, c *Connections) bool {
-	return s.still.holds && s.gathered == p && s.still.epochs.nodes == e.epochs.nodes &&
+func (e *Engine) rests(s *service, p *state.ServicePort, c *Connections, now time.Time) bool {
+	return s.still.holds && (s.still.until.IsZero() || now.Before(s.still.until)) && s.gathered == p && s.still.epochs.nodes == e.epochs.nodes &&
 		(s.still.blind || s.still.epochs.hot == e.epochs.hot) && (s.guard.ticks == 0 || e.isQuietAt(s, c))
 }
 
@@ -84,7 +84,8 @@ func (e *Engine) isQuietAt(s *service, c *Connections) bool {
 // stillness is what a ServicePort knows of being at rest.
 type stillness struct {
 	holds  bool
-	blind  bool // too little is known of CPU use for it to count
+	until  time.Time // zero is for ever; then there are figures to tell
+	blind  bool      // too little is known of CPU use for it to count
 	epochs epochs
 }
 
@@ -92,8 +93,11 @@ type stillness struct {
 // moved is whether this one did.
 func (s *service) settleDown(e *Engine, moved bool) {
 	s.still = stillness{epochs: e.epochs, blind: !s.hasCPU()}
+	if s.lags {
+		s.still.until = s.told.Add(figuresTime)
+	}
 	hot := s.isHot()
-	s.still.holds = !moved && !s.lags && !s.young && !s.held.step && (s.still.blind || !hot) && s.isUnguarded() && s.hasSettledTrims(e.config) &&
+	s.still.holds = !moved && !s.young && !s.held.step && (s.still.blind || !hot) && s.isUnguarded() && s.hasSettledTrims(e.config) &&
 		(s.policy != state.PolicyLocal || s.spill == 0 && !hot)
 }
 
