@@ -40,15 +40,15 @@ func (h *held) reasons() []state.Hold {
 }
 
 // publish makes a ServicePort of what is known. If the shares are the same it
-// does so only for factors that look different to a reader, and shortly after the last
-// time only for those that look very different, since every pointer that is new is work
+// does so only for factors that look different to a reader, and where no connections are,
+// shortly after the last time only for those that look very different, since every pointer that is new is work
 // for all who come after.
 func (s *service) publish(c Config, must bool, now time.Time) {
 	s.retarget(c)
 	held := s.held.reasons()
 	if !must && s.published != nil {
 		same, similar := s.compare(held)
-		if s.lags = !same; same || similar && now.Sub(s.told) < figuresTime {
+		if s.lags = !same; same || similar && s.isUnguarded() && now.Sub(s.told) < figuresTime {
 			return
 		}
 	}

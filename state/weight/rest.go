@@ -13,14 +13,16 @@ import (
 // of its nodes, of its connections, or of what is asked of it.
 
 // sameLatency is the part of the time that a request takes by which a latency may have
-// moved since all was judged by it, and is the same. What that may make of shares is
-// less than what is worth a rule.
-const sameLatency = 0.01
+// moved since all was judged by it, and is the same. By similarLatency it is noise more
+// often than not, which need be judged once in figuresTime; at worst it makes of shares
+// what is less than worth a rule.
+const sameLatency, similarLatency = 0.005, 0.03
 
 // epochs count what is new to ServicePorts at rest.
 type epochs struct {
-	nodes int // grows with all that is new of nodes and rules,
-	hot   int // and with each node that gets hot or no longer is
+	nodes int       // grows with all that is new of nodes and rules,
+	began time.Time // when it last did
+	hot   int       // grows with each node that gets hot or no longer is
 }
 
 // known is what was known of a node when the epoch began.
@@ -38,14 +40,15 @@ func (n *node) look(e *Engine, now time.Time) known {
 	}
 }
 
-// isSame reports whether nothing is new but for how hot the node is.
-func (k *known) isSame(l *known, s0 float64) bool {
+// isSame reports whether nothing is new but for how hot the node is. tolerance is the part
+// by which the latency may have moved.
+func (k *known) isSame(l *known, tolerance, s0 float64) bool {
 	a, b := *k, *l
 	a.latency, b.latency, a.hot, b.hot = 0, 0, false, false
 	if a != b || isKnown(k.latency) != isKnown(l.latency) {
 		return false
 	}
-	return !isKnown(k.latency) || math.Abs(k.latency-l.latency) <= sameLatency*(s0+min(k.latency, l.latency))
+	return !isKnown(k.latency) || math.Abs(k.latency-l.latency) <= tolerance*(s0+min(k.latency, l.latency))
 }
 
 // notice begins epochs where something is new of the nodes, or of whether connections
@@ -53,9 +56,13 @@ func (k *known) isSame(l *known, s0 float64) bool {
 func (e *Engine) notice(c *Connections, doubted bool, now time.Time) {
 	news := e.other || e.turned || doubted != e.doubt || (c != nil) != e.sees
 	e.sees = c != nil
+	tolerance := similarLatency
+	if now.Sub(e.epochs.began) >= figuresTime {
+		tolerance = sameLatency
+	}
 	for _, n := range e.nodes {
 		seen := n.look(e, now)
-		news = news || !n.known.isSame(&seen, e.config.RequestTime.Seconds())
+		news = news || !n.known.isSame(&seen, tolerance, e.config.RequestTime.Seconds())
 		if n.known.hot != seen.hot {
 			n.known.hot = seen.hot
 			e.epochs.hot++
@@ -65,6 +72,7 @@ func (e *Engine) notice(c *Connections, doubted bool, now time.Time) {
 		return
 	}
 	e.epochs.nodes++
+	e.epochs.began = now
 	for _, n := range e.nodes {
 		n.known = n.look(e, now)
 	}

@@ -110,7 +110,7 @@ func TestRestKeepsPointers(t *testing.T) {
 		t.Errorf("noise made it another: %s", cmp.Diff(before, p.last.ServicePorts[0], cmp.Comparer(func(a, b netip.Addr) bool { return a == b })))
 	}
 	p.latency[3] = .03
-	p.lead(160, 1)
+	p.lead(140, 1)
 	if p.last.ServicePorts[0] == before {
 		t.Error("a node that is far now moved nothing")
 	}
