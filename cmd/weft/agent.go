@@ -43,7 +43,7 @@ type agent struct {
 	observer *traffic.Observer
 	// paths tells the follower of the templates that others are to be followed.
 	paths chan struct{}
-	calm    calm
+	calm  calm
 	// written is what the watcher's state file holds; nil without one.
 	written atomic.Pointer[state.State]
 }

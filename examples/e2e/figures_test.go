@@ -53,7 +53,7 @@ func BenchmarkBesideKubeProxy(b *testing.B) {
 			r.alone(max(b.N, 15), "without-table")
 			r.start()
 			step("started")
-			r.idle(20 * time.Second)
+			r.idle(time.Minute)
 			r.changes(max(b.N, changes))
 			step("changed")
 			r.churn(15 * time.Second)
@@ -308,13 +308,23 @@ func (r *race) alone(n int, when string) {
 }
 
 // idle looks at both while nothing changes, once what their start left to do is
-// done.
+// done. Of their memory it reports what it was in the middle, and at most.
 func (r *race) idle(d time.Duration) {
 	time.Sleep(5 * time.Second)
-	for _, p := range []*cluster.Process{r.weft, r.proxy} {
-		r.report(float64(resident(r.b, p)), p.Name[:4]+"-idle-MB")
+	both := []*cluster.Process{r.weft, r.proxy}
+	memory := map[string][]int{}
+	r.cores("-idle-cores", func() {
+		for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {
+			for _, p := range both {
+				memory[p.Name] = append(memory[p.Name], resident(r.b, p))
+			}
+		}
+	})
+	for _, p := range both {
+		slices.Sort(memory[p.Name])
+		r.report(float64(memory[p.Name][len(memory[p.Name])/2]), p.Name[:4]+"-idle-MB")
+		r.report(float64(memory[p.Name][len(memory[p.Name])-1]), p.Name[:4]+"-idle-most-MB")
 	}
-	r.cores("-idle-cores", func() { time.Sleep(d) })
 }
 
 // cores reports how much of a core both use while something is done.
