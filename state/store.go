@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"weft/state/replace"
@@ -21,7 +22,7 @@ const (
 )
 
 // Store writes the state file: whole or not at all, and only when there is a
-// reason to. There must be one writer for a file. It is not for concurrent use.
+// reason to. There must be one writer for a file. It is not for concurrent use, but for [Store.Held].
 type Store struct {
 	// Renewal is the age at which Written is renewed though nothing changed.
 	Renewal time.Duration
@@ -31,7 +32,8 @@ type Store struct {
 
 	path    string
 	encoder Encoder
-	size    int64     // of the file, in bytes
+	size    int64 // of the file, in bytes
+	held    atomic.Pointer[Held]
 	last    *State    // what the file holds, as far as we know
 	wrote   time.Time // when, by the clock of the caller
 }
@@ -76,6 +78,10 @@ func (s *Store) removeLeftovers() {
 	}
 }
 
+// Held is what was written last, and nil if nothing was, or if somebody changed it at once.
+// It may be called from any goroutine.
+func (s *Store) Held() *Held { return s.held.Load() }
+
 // Last is the State that the file holds; nil if none was loaded or written.
 func (s *Store) Last() *State { return s.last }
 
@@ -105,14 +111,15 @@ func (s *Store) Write(st *State, now time.Time) (written bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("encode the state: %w", err)
 	}
-	var size int64
+	var info os.FileInfo
 	if err = os.MkdirAll(filepath.Dir(s.path), 0o755); err == nil {
-		size, err = replace.File(s.path, texts)
+		info, err = replace.File(s.path, texts)
 	}
 	if err != nil {
 		return false, fmt.Errorf("write the state file %s: %w", s.path, err)
 	}
-	s.last, s.wrote, s.size = &next, now, size
+	s.held.Store(heldBy(&next, s.path, info))
+	s.last, s.wrote, s.size = &next, now, info.Size()
 	return true, nil
 }
 

@@ -44,8 +44,8 @@ type agent struct {
 	// paths tells the follower of the templates that others are to be followed.
 	paths chan struct{}
 	calm  calm
-	// written is what the watcher's state file holds; nil without one.
-	written atomic.Pointer[state.State]
+	// held is what the watcher wrote last; nil without a watcher.
+	held func() *state.Held
 }
 
 func (p *program) newAgent(vars *varFlags, command string, parts ...status.Part) (*agent, error) {
@@ -89,7 +89,7 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 	collect(hasty)
 	c := a.config.Load()
 	loop := &apply.Loop{
-		StateFile: c.State, Written: a.written.Load, FailAfter: time.Duration(c.FailAfter), Runner: nft.Runner{Path: c.Nft}, Log: a.part("apply"), Status: a.status,
+		StateFile: c.State, Written: a.held, FailAfter: time.Duration(c.FailAfter), Runner: nft.Runner{Path: c.Nft}, Log: a.part("apply"), Status: a.status,
 		Templates: func() (*render.Set, render.Vars, error) { return a.vars.load(a.config.Load()) },
 		Keep:      a.recorder(openHistory(c)),
 		Pinned:    a.pinned,

@@ -78,12 +78,8 @@ func (a *agent) run(ctx context.Context) error {
 	if err := a.serve(inner, g); err != nil {
 		return err
 	}
-	g.Go(func() error {
-		return a.watch(inner, store, func(st *state.State) {
-			a.written.Store(st)
-			begin()
-		})
-	})
+	a.held = store.Held
+	g.Go(func() error { return a.watch(inner, store, func(*state.State) { begin() }) })
 	g.Go(func() error {
 		if a.awaits(inner, first) {
 			a.applier(inner, g)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"weft/render/nft"
+	"weft/state"
 )
 
 // Subscription is what the loop listens to.
@@ -40,3 +41,14 @@ func (l *Loop) ProvesEvery(d time.Duration) { l.interlude = d }
 
 // HangsAfter replaces how long the loop may be at work without being held for hung.
 func (l *Loop) HangsAfter(d time.Duration) { l.turn = d }
+
+// ReadState reads the state as a pass does, and gives what the history would keep of it.
+func (l *Loop) ReadState() (*state.State, string) {
+	if l.said == nil {
+		l.said = map[string]string{}
+		l.decoder.Known = l.known
+	}
+	defer l.readState()()
+	text, _ := l.stateText()
+	return l.st, string(text)
+}

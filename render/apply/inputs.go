@@ -17,6 +17,7 @@ import (
 type inputs struct {
 	decoder state.Decoder
 	st      *state.State
+	taken   *state.Held                // the last that was not read
 	text    []byte                     // of the state file that st is, within a pass
 	spare   weak.Pointer[bytes.Buffer] // for the next file, if it comes soon
 	fresh   time.Time                  // when st.Written last changed
@@ -63,6 +64,9 @@ func (l *Loop) read(change Change) (end func()) {
 }
 
 func (l *Loop) readState() (end func()) {
+	if l.takeState() {
+		return func() { l.text = nil }
+	}
 	start := time.Now()
 	buffer := l.spare.Value()
 	if l.spare = (weak.Pointer[bytes.Buffer]{}); buffer == nil {
@@ -80,21 +84,55 @@ func (l *Loop) readState() (end func()) {
 	if l.complain("state", "state file refused, the last good one stays in force", err) {
 		return end
 	}
+	l.text = buffer.Bytes()
+	l.take(st, start)
+	return end
+}
+
+// takeState takes the state from who wrote it, if the file is as it was written. It does
+// so once for each: whoever comes again looks into the file.
+func (l *Loop) takeState() bool {
+	if l.Written == nil {
+		return false
+	}
+	start, held := time.Now(), l.Written()
+	if held == nil || held == l.taken || !held.Stands(l.StateFile) {
+		return false
+	}
+	l.complain("state", "", nil)
+	l.taken = held
+	l.take(held.State, start)
+	return true
+}
+
+func (l *Loop) take(st *state.State, start time.Time) {
 	if l.st == nil || !st.Written.Equal(l.st.Written) || st.Written.IsZero() {
 		l.fresh = time.Now()
 	}
-	l.st, l.text = st, buffer.Bytes()
+	l.st = st
 	l.Status.Took(status.Read, time.Since(start))
 	if !st.Written.IsZero() {
 		l.Status.Good(status.FromState, l.fresh)
 	}
 	l.Status.Wanted(st)
-	return end
+}
+
+// known is what the writer of the file holds, or nil.
+func (l *Loop) known() *state.State {
+	if held := l.Written(); held != nil {
+		return held.State
+	}
+	return nil
 }
 
 // stateText is the text of the state that the pass is about, and its parts if they are
 // known.
 func (l *Loop) stateText() ([]byte, *fingerprint.Cut) {
+	if l.text == nil && l.taken != nil && l.taken.State == l.st && l.taken.Stands(l.StateFile) {
+		if text, err := os.ReadFile(l.StateFile); err == nil && l.taken.Stands(l.StateFile) {
+			return text, nil
+		}
+	}
 	if l.text == nil { // the file is gone, or another one now, which was refused
 		return encoded(l.st), nil
 	}

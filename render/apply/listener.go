@@ -88,10 +88,12 @@ const maxWaiting = 64
 func (li *listener) keep(e nft.Event) {
 	li.mu.Lock()
 	defer li.mu.Unlock()
+	if !e.Beat {
+		li.count++
+	}
 	if e.Expired || e.Beat {
 		return // nobody changed anything
 	}
-	li.count++
 	if len(li.events) >= maxWaiting {
 		e = nft.Event{Lost: true}
 		li.events = li.events[:maxWaiting-1]

@@ -35,9 +35,10 @@ const longestTurn = 2 * time.Minute
 type Loop struct {
 	// StateFile is the path of the state file.
 	StateFile string
-	// Written is what the writer of the state file holds, where it is in the same
-	// process: of what is equal only one is kept. It may be nil.
-	Written func() *state.State
+	// Written is what the writer of the state file wrote last, where it is in the same
+	// process: it is taken from there, and of what is equal only one is kept. It may be
+	// nil.
+	Written func() *state.Held
 	// Templates loads the template set and the vars, from what the
 	// configuration says now.
 	Templates func() (*render.Set, render.Vars, error)
@@ -105,7 +106,9 @@ func (l *Loop) Run(ctx context.Context, changes <-chan Change) error {
 		return err
 	}
 	defer l.close()
-	l.decoder.Known = l.Written
+	if l.Written != nil {
+		l.decoder.Known = l.known
+	}
 	proofs := time.NewTicker(cmp.Or(l.interlude, proofInterval))
 	defer proofs.Stop()
 	l.pass(ctx, StateChanged|TemplatesChanged)

@@ -9,6 +9,7 @@ package replace
 import (
 	"bufio"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
@@ -17,19 +18,23 @@ import (
 // mode lets everybody read what weft writes, whatever the umask is.
 const mode = 0o644
 
-// File writes a file. After an error the old one is as it was.
-func File(path string, content io.WriterTo) (size int64, err error) {
+// File writes a file, and tells what it is like. After an error the old one is as it was.
+func File(path string, content io.WriterTo) (os.FileInfo, error) {
 	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(mode))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer f.Cleanup() // after the replacement it does nothing
 	w := bufio.NewWriterSize(f, 64<<10)
-	if size, err = content.WriteTo(w); err == nil {
+	if _, err = content.WriteTo(w); err == nil {
 		err = w.Flush()
 	}
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return size, f.CloseAtomicallyReplace()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return info, f.CloseAtomicallyReplace()
 }

@@ -37,9 +37,10 @@ func TestFile(t *testing.T) {
 		{"a long one that fails", content{text: long + long, err: io.ErrUnexpectedEOF}, long},
 		{"nothing", content{}, ""},
 	} {
-		size, err := File(path, c.content)
-		if !errors.Is(err, c.content.err) || err == nil && size != int64(len(c.want)) {
-			t.Errorf("%s: %d bytes, %v", c.name, size, err)
+		info, err := File(path, c.content)
+		now, _ := os.Stat(path)
+		if !errors.Is(err, c.content.err) || err == nil && (info.Size() != int64(len(c.want)) || !os.SameFile(info, now)) {
+			t.Errorf("%s: %v, %v", c.name, info, err)
 		}
 		got, err := os.ReadFile(path)
 		if err != nil || string(got) != c.want {

@@ -1,0 +1,87 @@
+package state
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// TestHeld: what a Store holds stands until anybody does anything to the file.
+func TestHeld(t *testing.T) {
+	for name, does := range map[string]func(path string) error{
+		"nothing":       func(string) error { return nil },
+		"reads it":      func(path string) error { _, err := os.ReadFile(path); return err },
+		"removes it":    os.Remove,
+		"writes it":     func(path string) error { return os.WriteFile(path, []byte("x"), 0o600) },
+		"touches it":    func(path string) error { return os.Chtimes(path, noon, noon) },
+		"shuts it":      func(path string) error { return os.Chmod(path, 0o600) },
+		"puts the same": sameAgain,
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "state.yaml")
+			s := NewStore(path)
+			if s.Held() != nil {
+				t.Error("something is held before anything was written")
+			}
+			if _, err := s.Write(example(), noon); err != nil {
+				t.Fatal(err)
+			}
+			held := s.Held()
+			if held == nil || held.State != s.Last() || !held.Stands(path) {
+				t.Fatalf("%+v is held, want the last state", held)
+			}
+			time.Sleep(20 * time.Millisecond) // two ticks of the kernel's clock
+			if err := does(path); err != nil {
+				t.Fatal(err)
+			}
+			if want := name == "nothing" || name == "reads it"; held.Stands(path) != want {
+				t.Errorf("it stands: %t, want %t", !want, want)
+			}
+		})
+	}
+}
+
+// sameAgain puts another file of the same contents and times in its place.
+func sameAgain(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".new", text, 0o644); err != nil {
+		return err
+	}
+	if err := os.Chtimes(path+".new", info.ModTime(), info.ModTime()); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// TestHeldIsWhatIsRead: who takes the state from the Store has what the file says.
+func TestHeldIsWhatIsRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.yaml")
+	rapid.Check(t, func(t *rapid.T) {
+		s := NewStore(path)
+		if _, err := s.Write(drawState(t), noon); err != nil {
+			t.Skip(err) // it is none
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := Decode(path, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, s.Held().State, options); diff != "" {
+			t.Fatalf("-read +held:\n%s", diff)
+		}
+	})
+}
