@@ -9,6 +9,7 @@ import (
 
 	"weft/render"
 	"weft/render/apply"
+	"weft/render/nft"
 )
 
 // TestDriftIsRepaired has somebody else change our rules in every way, and waits
@@ -169,5 +170,20 @@ func TestOthersAreLeftAlone(t *testing.T) {
 	r.stop()
 	if len(r.proven) != 0 || r.logged("level=WARN") != 0 {
 		t.Errorf("changes of other tables were taken for ours:\n%s", r.log)
+	}
+}
+
+// TestWhatCallsForAProof: an element whose time is over changed what the rules do, though
+// nobody sent a transaction. A heartbeat did not.
+func TestWhatCallsForAProof(t *testing.T) {
+	for want, events := range map[bool][]nft.Event{
+		true:  {{}, {Own: true}, {Expired: true}, {Lost: true}},
+		false: {{Beat: true}, {Beat: true, Own: true}},
+	} {
+		for _, e := range events {
+			if got := apply.CallsForProof(e); got != want {
+				t.Errorf("%+v calls for a proof: %t, want %t", e, got, want)
+			}
+		}
 	}
 }

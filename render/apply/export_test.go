@@ -52,3 +52,12 @@ func (l *Loop) ReadState() (*state.State, string) {
 	text, _ := l.stateText()
 	return l.st, string(text)
 }
+
+// CallsForProof reports whether an event has the next proof at its interval read
+// everything.
+func CallsForProof(e nft.Event) bool {
+	li := newListener(nil, nil)
+	before := li.soFar()
+	li.keep(e)
+	return li.soFar() != before
+}
