@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,8 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
-
-	"weft/state/fingerprint"
 
 	"weft/examples/lab/labtest"
 )
@@ -200,37 +197,6 @@ func TestSmallChangesAreSmall(t *testing.T) {
 	}
 	if whole != 2 {
 		t.Errorf("%d of %d entries are whole, want 2: each begins a group of 6", whole, len(files))
-	}
-}
-
-// TestGivenCut: entries come back whoever cut their state, and are small where the same
-// did as before.
-func TestGivenCut(t *testing.T) {
-	l, seed := Open(t.TempDir(), Limits{Entries: 100}), maphash.MakeSeed()
-	text := ""
-	for i := range 1000 {
-		text += fmt.Sprintf("---\nport: %d\n", i)
-	}
-	for i := range uint64(8) {
-		e := Entry{Result: Proven, Generation: i, State: []byte(strings.Replace(text, "port: 7\n", fmt.Sprintf("port: x%d\n", i), 1))}
-		if i == 6 {
-			seed = maphash.MakeSeed() // of somebody else
-		}
-		if i != 4 {
-			e.Cut = &fingerprint.Cut{Seed: seed, Parts: cutDocuments(e.State, nil, seed)}
-		}
-		add(t, l, e)
-		got, err := l.Get(i + 1)
-		if err != nil || string(got.State) != string(e.State) {
-			t.Fatalf("entry %d is not what was kept: %v", i+1, err)
-		}
-		info, err := os.Stat(filepath.Join(l.folder, fileName(i+1)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if whole := i == 0 || i == 6; whole != (info.Size() > int64(len(text))) {
-			t.Errorf("entry %d has %d bytes, whole: %t", i+1, info.Size(), whole)
-		}
 	}
 }
 

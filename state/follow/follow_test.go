@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"hash/maphash"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -157,83 +156,6 @@ func TestWaysOfSaving(t *testing.T) {
 			f.seen("a plain write at last")
 			f.unseen("nothing")
 		})
-	}
-}
-
-// An eager follower calls for what may be new, whatever it holds, and for nothing else.
-func TestEager(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "state.yaml")
-	must(t, write(file, "zero"))
-	old := time.Now().Add(-time.Hour)
-	f := start(t, &Follower{Paths: []string{file}, Poll: never, Eager: true})
-	must(t, write(file, "zero"))
-	f.seen("the same again")
-	must(t, write(filepath.Join(dir, ".tmp"), "one"), os.Rename(filepath.Join(dir, ".tmp"), file))
-	f.seen("a rename")
-	time.Sleep(racy)
-	must(t, os.Chtimes(file, old, old))
-	f.seen("other times")
-	time.Sleep(racy)
-	must(t, write(filepath.Join(dir, "other"), "x"))
-	f.seen("a neighbour, while the times of the last look could not tell")
-	must(t, write(filepath.Join(dir, "other"), "y"))
-	f.unseen("a neighbour")
-	must(t, os.Remove(file))
-	f.seen("the end")
-}
-
-// TestEagerAndQuiet checks that a file which was just written is not taken for changed
-// again as long as nobody touches it, and is where events cannot be trusted.
-func TestEagerAndQuiet(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "state.yaml")
-	must(t, write(file, "zero"))
-	s := newSurvey([]string{file})
-	before := s.sight(sight{seed: maphash.MakeSeed()}, true, true, false)
-	if before.settled {
-		t.Fatal("the file is not as young as it should be")
-	}
-	if s.sight(before, true, true, true).contents != before.contents {
-		t.Error("a look without an event found a change")
-	}
-	if s.sight(before, true, true, false).contents == before.contents {
-		t.Error("a look after an event, or without any that could come, found none")
-	}
-	must(t, write(file, "longer"))
-	if s.sight(before, true, true, true).contents == before.contents {
-		t.Error("a missed event hid a change of the size")
-	}
-	f := start(t, &Follower{Paths: []string{file}, Poll: 20 * time.Millisecond, Eager: true})
-	f.unseen("looks without events")
-}
-
-// What was renamed to its place is whole: nobody waits for more of it. What is written
-// where it stands is not.
-func TestEagerWaitsForNoRename(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "state.yaml")
-	f := &Follower{Paths: []string{file}, Poll: never, Eager: true, Settle: time.Hour, MaxSettle: time.Hour}
-	calls, done := make(chan struct{}, 10), make(chan error)
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { done <- f.Run(ctx, func() { calls <- struct{}{} }) }()
-	<-calls
-	must(t, write(filepath.Join(dir, ".tmp"), "one"))
-	time.Sleep(50 * time.Millisecond)
-	must(t, os.Rename(filepath.Join(dir, ".tmp"), file))
-	<-calls
-	must(t, os.Remove(file), write(file, ""))
-	time.Sleep(50 * time.Millisecond)
-	must(t, write(file, "x"))
-	time.Sleep(50 * time.Millisecond)
-	if len(calls) > 0 {
-		t.Error("a file that is being written was not waited for")
-	}
-	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Error(err)
 	}
 }
 
