@@ -20,7 +20,7 @@ func (d *Desired) LoadAndReport(ctx context.Context, runner nft.Runner) (*verify
 		}
 		return d.Report(ctx)
 	}
-	e, err := startEarly(ctx, d.Table)
+	e, err := startEarly(ctx, d.Table, polled)
 	if err != nil {
 		return nil, err
 	}
@@ -46,20 +46,46 @@ const largeText = 256 << 10
 type early struct {
 	reader *verify.Reader
 	tables []verify.TableID
-	cancel context.CancelFunc
-	exited chan struct{} // closed when nft is at its end
-	done   chan struct{}
+	over   over
+	// exited ends the wait when nft is at its end, cancel ends all.
+	exited, cancel context.CancelFunc
+	done           chan struct{}
 
 	rs  *verify.Ruleset
 	err error
 }
 
-// lookout is the time between two looks at the kernel's generation. The commit that
-// changes it is over long before the next one.
+// over waits until the commit that makes a generation is over. The kernel changes the
+// generation first and then takes out what the transaction deletes, while a list that is
+// read may be short of what stands behind that.
+type over func(ctx context.Context, r *verify.Reader, generation uint32) error
+
+// lookout is the time between two looks at the kernel's generation.
 const lookout = 2 * time.Millisecond
 
+// polled looks until the kernel has the generation, and a moment longer. It is for who
+// deletes nothing.
+func polled(ctx context.Context, r *verify.Reader, generation uint32) error {
+	ticker := time.NewTicker(lookout)
+	defer ticker.Stop()
+	for there := false; ; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+		if there {
+			return nil
+		}
+		latest, err := r.Latest(ctx)
+		if there = int32(latest-generation) >= 0; err != nil {
+			return err
+		}
+	}
+}
+
 // startEarly opens a reader in the network namespace of the calling thread.
-func startEarly(ctx context.Context, table string) (*early, error) {
+func startEarly(ctx context.Context, table string, over over) (*early, error) {
 	reader, err := verify.Open(0)
 	if err != nil {
 		return nil, err
@@ -68,44 +94,43 @@ func startEarly(ctx context.Context, table string) (*early, error) {
 	if err != nil {
 		return nil, errors.Join(err, reader.Close())
 	}
-	e := &early{reader: reader, tables: tables(table), exited: make(chan struct{}), done: make(chan struct{})}
+	e := &early{reader: reader, tables: tables(table), over: over, done: make(chan struct{})}
 	ctx, e.cancel = context.WithCancel(ctx)
-	go e.run(ctx, before)
+	var waiting context.Context
+	waiting, e.exited = context.WithCancel(ctx)
+	go e.run(ctx, waiting, before+1)
 	return e, nil
 }
 
-func (e *early) run(ctx context.Context, before uint32) {
+// earlyReads bounds what is read while others change other tables.
+const earlyReads = 3
+
+// run reads when a generation is over, and again if what it read was of a later one. Once
+// nft is at its end, all is over.
+func (e *early) run(ctx, waiting context.Context, generation uint32) {
 	defer close(e.done)
-	ticker := time.NewTicker(lookout)
-	defer ticker.Stop()
-	for moved := false; !moved; {
-		select {
-		case <-ctx.Done():
-			e.err = ctx.Err()
-			return
-		case <-e.exited:
-			moved = true
-		case <-ticker.C:
-			latest, err := e.reader.Latest(ctx)
-			moved = err != nil || latest != before
+	for range earlyReads {
+		if e.over(waiting, e.reader, generation) != nil {
+			<-waiting.Done() // nobody tells when
 		}
+		ended := waiting.Err() != nil
+		if e.rs, e.err = e.reader.Read(ctx, e.tables); e.err != nil || ended || e.rs.Generation == generation {
+			return
+		}
+		generation = e.rs.Generation
 	}
-	select {
-	case <-time.After(lookout):
-	case <-e.exited:
-	}
-	e.rs, e.err = e.reader.Read(ctx, e.tables)
+	e.rs = nil
 }
 
 // finish gives what the kernel holds when nft is at its end.
 func (e *early) finish(ctx context.Context) (*verify.Ruleset, error) {
-	close(e.exited)
+	e.exited()
 	<-e.done
 	defer e.cancel()
 	rs, err := e.rs, e.err
 	if err == nil {
 		var latest uint32
-		if latest, err = e.reader.Latest(ctx); err == nil && latest != rs.Generation {
+		if latest, err = e.reader.Latest(ctx); err == nil && (rs == nil || latest != rs.Generation) {
 			rs, err = e.reader.Read(ctx, e.tables)
 		}
 	}

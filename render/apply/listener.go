@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"weft/render/nft"
+	"weft/render/verify"
 )
 
 // listener hears what anybody does to the tables with one name, weft's own
@@ -109,6 +110,15 @@ func poke(notice chan<- struct{}) {
 	case notice <- struct{}{}:
 	default:
 	}
+}
+
+// over waits for the end of the commit that makes a generation: to tell of it is the last
+// that it does.
+func (li *listener) over(ctx context.Context, _ *verify.Reader, generation uint32) error {
+	if li.sub == nil {
+		return nft.ErrLost
+	}
+	return li.sub.Heard(ctx, generation)
 }
 
 // soFar is another number after anything that was heard but heartbeats.

@@ -185,7 +185,7 @@ func (l *Loop) loading(ctx context.Context, size int, work func() error) error {
 	if size < largeText {
 		return l.beating(ctx, work)
 	}
-	e, err := startEarly(ctx, l.mirror.table)
+	e, err := startEarly(ctx, l.mirror.table, l.foreign.over)
 	if err != nil {
 		return l.beating(ctx, work) // whoever reads will say it
 	}
