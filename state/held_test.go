@@ -85,3 +85,43 @@ func TestHeldIsWhatIsRead(t *testing.T) {
 		}
 	})
 }
+
+// TestHeldBeforeAnybodyLooks: who saw a new file in its place finds it held.
+func TestHeldBeforeAnybodyLooks(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.yaml")
+	s := NewStore(path)
+	done := make(chan error, 1)
+	go func() {
+		st := example()
+		for i := range 300 {
+			st.ServicePorts[0].Endpoints[0].Port = uint16(1 + i)
+			next := *st.ServicePorts[0]
+			next.Endpoints = append([]Endpoint(nil), next.Endpoints...)
+			st.ServicePorts = append([]*ServicePort{&next}, st.ServicePorts[1:]...)
+			if _, err := s.Write(st, noon); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for seen := os.FileInfo(nil); ; {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		default:
+		}
+		info, err := os.Stat(path)
+		if err != nil || seen != nil && os.SameFile(seen, info) {
+			continue
+		}
+		seen = info
+		held := s.Held()
+		if again, err := os.Stat(path); (held == nil || !held.Stands(path)) && err == nil && os.SameFile(info, again) {
+			t.Fatal("a file in its place is not held")
+		}
+	}
+}

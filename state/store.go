@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"weft/state/replace"
@@ -33,9 +33,11 @@ type Store struct {
 	path    string
 	encoder Encoder
 	size    int64 // of the file, in bytes
-	held    atomic.Pointer[Held]
-	last    *State    // what the file holds, as far as we know
-	wrote   time.Time // when, by the clock of the caller
+
+	mu    sync.Mutex // from when the file is in its place until it is held
+	held  *Held
+	last  *State    // what the file holds, as far as we know
+	wrote time.Time // when, by the clock of the caller
 }
 
 // NewStore is a Store for the file at path, with the default intervals.
@@ -80,7 +82,11 @@ func (s *Store) removeLeftovers() {
 
 // Held is what was written last, and nil if nothing was, or if somebody changed it at once.
 // It may be called from any goroutine.
-func (s *Store) Held() *Held { return s.held.Load() }
+func (s *Store) Held() *Held {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held
+}
 
 // Last is the State that the file holds; nil if none was loaded or written.
 func (s *Store) Last() *State { return s.last }
@@ -111,16 +117,31 @@ func (s *Store) Write(st *State, now time.Time) (written bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("encode the state: %w", err)
 	}
-	var info os.FileInfo
-	if err = os.MkdirAll(filepath.Dir(s.path), 0o755); err == nil {
-		info, err = replace.File(s.path, texts)
-	}
+	size, err := s.replace(&next, texts)
 	if err != nil {
 		return false, fmt.Errorf("write the state file %s: %w", s.path, err)
 	}
-	s.held.Store(heldBy(&next, s.path, info))
-	s.last, s.wrote, s.size = &next, now, info.Size()
+	s.last, s.wrote, s.size = &next, now, size
 	return true, nil
+}
+
+// replace puts a state in the file's place. Who is told of that at once finds it held.
+func (s *Store) replace(st *State, texts texts) (size int64, err error) {
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o755); err != nil {
+		return 0, err
+	}
+	pending, err := replace.Write(s.path, texts)
+	if err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	info, err := pending.Replace()
+	if err != nil {
+		return 0, err
+	}
+	s.held = heldBy(st, s.path, info)
+	return info.Size(), nil
 }
 
 // What measurements alone may write: so many bytes a second, but once in longestPause

@@ -8,6 +8,7 @@ package replace
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -20,21 +21,43 @@ const mode = 0o644
 
 // File writes a file, and tells what it is like. After an error the old one is as it was.
 func File(path string, content io.WriterTo) (os.FileInfo, error) {
+	p, err := Write(path, content)
+	if err != nil {
+		return nil, err
+	}
+	return p.Replace()
+}
+
+// Pending is a file that is written, and not in the old one's place yet.
+type Pending struct{ file *renameio.PendingFile }
+
+// Write writes what is to be put in the place of a file. After an error there is nothing
+// left of it.
+func Write(path string, content io.WriterTo) (*Pending, error) {
 	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(mode))
 	if err != nil {
 		return nil, err
 	}
-	defer f.Cleanup() // after the replacement it does nothing
 	w := bufio.NewWriterSize(f, 64<<10)
 	if _, err = content.WriteTo(w); err == nil {
 		err = w.Flush()
 	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Cleanup())
+	}
+	return &Pending{f}, nil
+}
+
+// Replace puts the file in its place, which takes microseconds, and tells what it was like
+// before that: only the time of its last change is another now.
+func (p *Pending) Replace() (os.FileInfo, error) {
+	defer p.file.Cleanup() // after the replacement it does nothing
+	info, err := p.file.Stat()
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	return info, f.CloseAtomicallyReplace()
+	return info, p.file.CloseAtomicallyReplace()
 }
