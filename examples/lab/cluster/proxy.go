@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -42,8 +41,9 @@ const (
 // packets from others.
 const ProxyGroup = 10256
 
-// synced is in kube-proxy's metrics with a value once it has written its rules.
-var synced = regexp.MustCompile(`(?m)^kubeproxy_sync_proxy_rules_last_timestamp_seconds.* [1-9]`)
+// synced is in kube-proxy's metrics with a value once it has written its rules, once for
+// each address family: it writes those of either by themselves.
+var synced = regexp.MustCompile(`(?m)^kubeproxy_sync_proxy_rules_last_timestamp_seconds\{ip_family="IPv[46]"\} [1-9]`)
 
 // StartKubeProxy runs kube-proxy on a node, as a DaemonSet with host network
 // does, and waits until it has written its rules.
@@ -63,8 +63,8 @@ func (c *Cluster) StartKubeProxy(ctx context.Context, node *lab.Node, opts Proxy
 	client := clientFrom(node.Namespace, nil)
 	err = p.await("in sync", readyWithin, func() error {
 		text, err := get(ctx, client, "http://"+proxyMetrics+"/metrics")
-		if err == nil && !synced.MatchString(text) {
-			err = errors.New("no rules written yet")
+		if n := len(synced.FindAllString(text, -1)); err == nil && n < 2 {
+			err = fmt.Errorf("rules of %d address families written", n)
 		}
 		return err
 	})
