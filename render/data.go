@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"weft/state"
@@ -43,6 +44,28 @@ type Family struct {
 
 	v6     bool
 	source func(dependency) *familySource
+	shown  shown
+}
+
+// shown are the ServicePorts of which endpoints were made for the templates that are
+// being executed, so that none of the others need be looked at when these are done.
+type shown struct {
+	mu   sync.Mutex // a crew executes templates
+	list []*ServicePort
+}
+
+func (s *shown) add(p *ServicePort) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = append(s.list, p)
+}
+
+// forget lets go of what was made. The templates are done.
+func (s *shown) forget() {
+	for _, p := range s.list {
+		p.shown.Store(nil)
+	}
+	s.list = nil
 }
 
 // Addresses are the node's own, where NodePort traffic is taken.
@@ -207,6 +230,7 @@ func (p *ServicePort) Endpoints() []*Endpoint {
 	if !p.shown.CompareAndSwap(nil, &list) {
 		return *p.shown.Load() // of who was first
 	}
+	p.Family.shown.add(p)
 	return list
 }
 

@@ -54,12 +54,9 @@ type rangeMemory struct {
 	tried bool
 	// others says that some entry for a ServicePort does.
 	others bool
-	// Of each time that it was executed: what was written for ServicePorts, or for
-	// other values.
-	written []written
-	lists   []listMemory
-	run     uint64
-	next    int // of either
+	lists  []listMemory // of each time that it was executed
+	run    uint64
+	next   int // of lists
 }
 
 func newLoom(set *Set, node string, vars Vars) (*loom, error) {
@@ -329,9 +326,13 @@ func (l *loom) eachServicePort(id int, list []*ServicePort, outside []any) (bool
 	key := m.keys.number(outside, l.run)
 	binding := append([]any{0}, outside...)
 	alone := !s.indexed && sayNothingOfOthers(outside)
-	before, now := l.written(m, key), written{l.trace(), key, list}
+	before, now := m.before(key), listMemory{trace: l.trace(), key: key, items: list}
+	if !l.stands(before.trace) {
+		before = listMemory{}
+	}
 	now.depends = before.depends
-	head, tail := before.shared(list, s.indexed)
+	old, _ := before.items.([]*ServicePort)
+	head, tail := sharedEnds(old, list, s.indexed)
 	if err := l.out.repeat(before.at, head); err != nil {
 		return false, err
 	}
@@ -362,6 +363,6 @@ func (l *loom) eachServicePort(id int, list []*ServicePort, outside []any) (bool
 			return false, err
 		}
 	}
-	m.write(now)
-	return len(list) > 0, l.out.repeat(before.at+len(before.list)-tail, tail)
+	m.keep(now)
+	return len(list) > 0, l.out.repeat(before.at+len(old)-tail, tail)
 }

@@ -53,43 +53,18 @@ func (o *output) repeat(from, n int) error {
 	return nil
 }
 
-// written is what a site wrote for a list of ServicePorts.
-type written struct {
-	trace
-	key  uint64
-	list []*ServicePort
-}
-
-// shared is how many ServicePorts both lists begin and end with. If their numbers
-// matter, those at the end must have the same.
-func (w *written) shared(list []*ServicePort, indexed bool) (head, tail int) {
-	n := min(len(list), len(w.list))
-	for head < n && list[head] == w.list[head] {
+// sharedEnds is how many items both lists begin and end with. If their numbers matter,
+// those at the end must have the same.
+func sharedEnds[T comparable](before, now []T, indexed bool) (head, tail int) {
+	n := min(len(before), len(now))
+	for head < n && before[head] == now[head] {
 		head++
 	}
-	if indexed && len(list) != len(w.list) {
+	if indexed && len(before) != len(now) {
 		return head, 0
 	}
-	for tail < n-head && list[len(list)-1-tail] == w.list[len(w.list)-1-tail] {
+	for tail < n-head && before[len(before)-1-tail] == now[len(now)-1-tail] {
 		tail++
 	}
 	return head, tail
-}
-
-// written is what the site wrote when it was executed for ServicePorts before; of
-// what does not stand any more, nothing.
-func (l *loom) written(m *rangeMemory, key uint64) written {
-	if m.next < len(m.written) && m.written[m.next].key == key && l.stands(m.written[m.next].trace) {
-		return m.written[m.next]
-	}
-	return written{}
-}
-
-func (m *rangeMemory) write(now written) {
-	if m.next < len(m.written) {
-		m.written[m.next] = now
-	} else {
-		m.written = append(m.written, now)
-	}
-	m.next++
 }

@@ -4,12 +4,12 @@ import "slices"
 
 // This file makes the entries of a range over values, such as ports and addresses.
 
-// listMemory is what was written for a list of values.
+// listMemory is what was written for a list.
 type listMemory struct {
 	trace
 	key   uint64
-	items any // a slice
-	kept  []kept
+	items any    // a slice
+	kept  []kept // for values; ServicePorts have their own
 }
 
 // ahead is how many items of a list may be gone before the rest is written anew.

@@ -183,11 +183,7 @@ func (r record) renewed(p *state.ServicePort) record {
 
 // forget lets go of what was made only to be shown, when the templates are done.
 func (v *view) forget() {
-	for i := range v.records {
-		for _, p := range v.records[i].views {
-			if p != nil {
-				p.shown.Store(nil)
-			}
-		}
+	for _, f := range v.families {
+		f.shown.forget()
 	}
 }

@@ -22,7 +22,8 @@ const (
 )
 
 // Store writes the state file: whole or not at all, and only when there is a
-// reason to. There must be one writer for a file. It is not for concurrent use, but for [Store.Held].
+// reason to. There must be one writer for a file. It is not for concurrent use, but
+// for [Store.Held].
 type Store struct {
 	// Renewal is the age at which Written is renewed though nothing changed.
 	Renewal time.Duration
@@ -32,12 +33,12 @@ type Store struct {
 
 	path    string
 	encoder Encoder
-	size    int64 // of the file, in bytes
+	size    int64     // of the file, in bytes
+	last    *State    // what the file holds, as far as we know
+	wrote   time.Time // when, by the clock of the caller
 
-	mu    sync.Mutex // from when the file is in its place until it is held
-	held  *Held
-	last  *State    // what the file holds, as far as we know
-	wrote time.Time // when, by the clock of the caller
+	mu   sync.Mutex // from when the file is in its place until it is held
+	held *Held
 }
 
 // NewStore is a Store for the file at path, with the default intervals.

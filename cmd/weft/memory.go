@@ -94,14 +94,21 @@ func (c *calm) measure() {
 }
 
 func (c *calm) down() {
+	if !c.isDue() {
+		return
+	}
+	debug.FreeOSMemory() // meanwhile nobody should wait who has rules to load
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.heap, c.gave = heap(), time.Now()
+}
+
+// isDue reports whether memory should be given back.
+func (c *calm) isDue() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.measure()
-	if !c.gave.IsZero() && heap() < c.heap+grownBy {
-		return
-	}
-	debug.FreeOSMemory()
-	c.heap, c.gave = heap(), time.Now()
+	return c.gave.IsZero() || heap() >= c.heap+grownBy
 }
 
 // heap is how much memory the heap holds, in use or not.

@@ -115,14 +115,9 @@ func Removal(table string) string {
 // ruleset that is too large for one transaction is loaded in several, of which
 // packets see as little as of one.
 func (d *Desired) Load(ctx context.Context, runner nft.Runner) error {
-	text := d.Transaction()
-	room := runner.Room(len(text))
-	if len(text) <= room {
-		err := runner.Load(ctx, text)
-		if !nft.TooLarge(err) {
-			return d.explain(err)
-		}
-		room = len(text) / smaller
+	room, err := loadWhole(ctx, runner, d.Transaction())
+	if room == 0 {
+		return d.explain(err)
 	}
 	return d.loadPieces(ctx, runner, room)
 }

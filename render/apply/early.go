@@ -20,7 +20,7 @@ func (d *Desired) LoadAndReport(ctx context.Context, runner nft.Runner) (*verify
 		}
 		return d.Report(ctx)
 	}
-	e, err := startEarly(ctx, d.Table, polled)
+	e, err := startEarly(ctx, d.Table, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -58,14 +58,14 @@ type early struct {
 // over waits until the commit that makes a generation is over. The kernel changes the
 // generation first and then takes out what the transaction deletes, while a list that is
 // read may be short of what stands behind that.
-type over func(ctx context.Context, r *verify.Reader, generation uint32) error
+type over func(ctx context.Context, generation uint32) error
 
 // lookout is the time between two looks at the kernel's generation.
 const lookout = 2 * time.Millisecond
 
 // polled looks until the kernel has the generation, and a moment longer. It is for who
 // deletes nothing.
-func polled(ctx context.Context, r *verify.Reader, generation uint32) error {
+func (e *early) polled(ctx context.Context, generation uint32) error {
 	ticker := time.NewTicker(lookout)
 	defer ticker.Stop()
 	for there := false; ; {
@@ -77,14 +77,15 @@ func polled(ctx context.Context, r *verify.Reader, generation uint32) error {
 		if there {
 			return nil
 		}
-		latest, err := r.Latest(ctx)
+		latest, err := e.reader.Latest(ctx)
 		if there = int32(latest-generation) >= 0; err != nil {
 			return err
 		}
 	}
 }
 
-// startEarly opens a reader in the network namespace of the calling thread.
+// startEarly opens a reader in the network namespace of the calling thread. Without over it
+// polls.
 func startEarly(ctx context.Context, table string, over over) (*early, error) {
 	reader, err := verify.Open(0)
 	if err != nil {
@@ -95,6 +96,9 @@ func startEarly(ctx context.Context, table string, over over) (*early, error) {
 		return nil, errors.Join(err, reader.Close())
 	}
 	e := &early{reader: reader, tables: tables(table), over: over, done: make(chan struct{})}
+	if over == nil {
+		e.over = e.polled
+	}
 	ctx, e.cancel = context.WithCancel(ctx)
 	var waiting context.Context
 	waiting, e.exited = context.WithCancel(ctx)
@@ -110,7 +114,7 @@ const earlyReads = 3
 func (e *early) run(ctx, waiting context.Context, generation uint32) {
 	defer close(e.done)
 	for range earlyReads {
-		if e.over(waiting, e.reader, generation) != nil {
+		if e.over(waiting, generation) != nil {
 			<-waiting.Done() // nobody tells when
 		}
 		ended := waiting.Err() != nil

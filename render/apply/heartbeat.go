@@ -56,11 +56,15 @@ func (l *Loop) beating(ctx context.Context, work func() error) error {
 	// Nearly always the work is done before a beat is due: then nobody is woken for it.
 	first := time.AfterFunc(interval-time.Since(l.beaten), func() {
 		defer close(done)
-		for ; ctx.Err() == nil; sleep(ctx, interval) {
+		for ctx.Err() == nil {
 			if pulse.beat(ctx) == nil { // if not, whoever comes after the work will see
 				l.Status.Beat()
 			}
 			l.beaten = time.Now()
+			select {
+			case <-ctx.Done():
+			case <-time.After(interval):
+			}
 		}
 	})
 	err := work()
@@ -68,13 +72,6 @@ func (l *Loop) beating(ctx context.Context, work func() error) error {
 		<-done
 	}
 	return err
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }
 
 // pulse is what a heartbeat renews.

@@ -19,6 +19,7 @@ type inputs struct {
 	st      *state.State
 	taken   *state.Held                // the last that was not read
 	text    []byte                     // of the state file that st is, within a pass
+	buffer  *bytes.Buffer              // that holds it; nil if nobody read the file
 	spare   weak.Pointer[bytes.Buffer] // for the next file, if it comes soon
 	fresh   time.Time                  // when st.Written last changed
 	stale   bool                       // the state is too old
@@ -65,28 +66,36 @@ func (l *Loop) read(change Change) (end func()) {
 
 func (l *Loop) readState() (end func()) {
 	if l.takeState() {
-		return func() { l.text = nil }
+		return l.endReading
 	}
 	start := time.Now()
-	buffer := l.spare.Value()
-	if l.spare = (weak.Pointer[bytes.Buffer]{}); buffer == nil {
-		buffer = new(bytes.Buffer)
-	}
-	end = func() {
-		l.text = nil
-		l.spare = weak.Make(buffer)
-	}
-	err := readInto(buffer, l.StateFile)
+	text, err := l.readFile()
 	var st *state.State
 	if err == nil {
-		st, err = l.decoder.Decode(l.StateFile, buffer.Bytes())
+		st, err = l.decoder.Decode(l.StateFile, text)
 	}
 	if l.complain("state", "state file refused, the last good one stays in force", err) {
-		return end
+		return l.endReading
 	}
-	l.text = buffer.Bytes()
+	l.text = text
 	l.take(st, start)
-	return end
+	return l.endReading
+}
+
+// readFile reads the state file. The text is of use until the end of the reading.
+func (l *Loop) readFile() ([]byte, error) {
+	if l.buffer = l.spare.Value(); l.buffer == nil {
+		l.buffer = new(bytes.Buffer)
+	}
+	err := readInto(l.buffer, l.StateFile)
+	return l.buffer.Bytes(), err
+}
+
+func (l *Loop) endReading() {
+	if l.buffer != nil {
+		l.spare = weak.Make(l.buffer)
+	}
+	l.text, l.buffer = nil, nil
 }
 
 // takeState takes the state from who wrote it, if the file is as it was written. It does
@@ -129,7 +138,7 @@ func (l *Loop) known() *state.State {
 // known.
 func (l *Loop) stateText() ([]byte, *fingerprint.Cut) {
 	if l.text == nil && l.taken != nil && l.taken.State == l.st && l.taken.Stands(l.StateFile) {
-		if text, err := os.ReadFile(l.StateFile); err == nil && l.taken.Stands(l.StateFile) {
+		if text, err := l.readFile(); err == nil && l.taken.Stands(l.StateFile) {
 			return text, nil
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"weft/render/nft"
-	"weft/render/verify"
 )
 
 // listener hears what anybody does to the tables with one name, weft's own
@@ -114,7 +113,7 @@ func poke(notice chan<- struct{}) {
 
 // over waits for the end of the commit that makes a generation: to tell of it is the last
 // that it does.
-func (li *listener) over(ctx context.Context, _ *verify.Reader, generation uint32) error {
+func (li *listener) over(ctx context.Context, generation uint32) error {
 	if li.sub == nil {
 		return nft.ErrLost
 	}

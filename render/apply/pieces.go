@@ -29,15 +29,24 @@ func (e *Partial) Unwrap() error { return e.err }
 // loadTransaction loads a transaction with its text, in one or in as many as its size
 // asks for.
 func loadTransaction(ctx context.Context, runner nft.Runner, tx *ruleset.Transaction, text string) error {
-	room := runner.Room(len(text))
-	if len(text) <= room {
-		err := runner.Load(ctx, text)
-		if !nft.TooLarge(err) || len(text) <= leastPiece {
-			return err
-		}
-		room = max(leastPiece, len(text)/smaller)
+	room, err := loadWhole(ctx, runner, text)
+	if room == 0 {
+		return err
 	}
 	return loadPieces(ctx, runner, tx, room)
+}
+
+// loadWhole loads a text as one transaction. Where that is too large it loads nothing, and
+// says how many bytes nft should get at a time instead; 0 is done, or failed.
+func loadWhole(ctx context.Context, runner nft.Runner, text string) (room int, err error) {
+	if room = runner.Room(len(text)); len(text) > room {
+		return room, nil
+	}
+	err = runner.Load(ctx, text)
+	if !nft.TooLarge(err) || len(text) <= leastPiece {
+		return 0, err
+	}
+	return max(leastPiece, len(text)/smaller), nil
 }
 
 // loadPieces loads a transaction in pieces, and if one is too large, in smaller ones.

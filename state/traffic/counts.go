@@ -20,8 +20,8 @@ type Counts struct {
 	// Change is another number after any change of the rest, never 0.
 	Change uint64
 	// By has the counts by NodePort and by the endpoint that connections were sent
-	// to. Endpoints that never had one are left out. Nobody
-	// changes it: it is handed out again until something is other.
+	// to. Endpoints that never had one are left out. Nobody changes it: it is handed out
+	// again until something is other.
 	By map[NodePort]map[netip.AddrPort]Count
 }
 

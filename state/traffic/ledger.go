@@ -42,8 +42,8 @@ type mark struct {
 }
 
 // The times of a Ledger: how often it looks whether shares changed while connections
-// come, how often it takes in what was counted meanwhile, and what time it tells of: between one and
-// two windows.
+// come, how often it takes in what was counted meanwhile, and what time it tells of:
+// between one and two windows.
 const (
 	glance = time.Second
 	intake = 10 * time.Second

@@ -39,9 +39,9 @@ func (h *held) reasons() []state.Hold {
 	return reasons
 }
 
-// publish makes a ServicePort of what is known. If the shares are the same it
-// does so only for factors that look different to a reader, and where no connections are,
-// shortly after the last time only for those that look very different, since every pointer that is new is work
+// publish makes a ServicePort of what is known. If the shares are the same it does so only
+// for factors that look different to a reader, and where no connections are, shortly after
+// the last time only for those that look very different: every pointer that is new is work
 // for all who come after.
 func (s *service) publish(c Config, must bool, now time.Time) {
 	s.retarget(c)
