@@ -103,7 +103,8 @@ func (k documentKey) compare(l documentKey) int {
 
 func keyOf(p *ServicePort) documentKey { return documentKey{p.Namespace, p.Name, p.Port, p.Protocol} }
 
-// document reuses the bytes of a ServicePort that is equal to the one before.
+// document reuses the bytes of a ServicePort that is equal to the one before, and else
+// their room: figures of a whole cluster may be others at once.
 func (e *Encoder) document(p *ServicePort, before encoded) encoded {
 	switch {
 	case before.from == p:
@@ -112,6 +113,9 @@ func (e *Encoder) document(p *ServicePort, before encoded) encoded {
 		return encoded{from: p, text: before.text}
 	}
 	e.scratch = appendServicePort(e.scratch[:0], p)
+	if n := len(e.scratch); n <= cap(before.text) && cap(before.text) < 2*n {
+		return encoded{from: p, text: append(before.text[:0], e.scratch...)}
+	}
 	return encoded{from: p, text: bytes.Clone(e.scratch)}
 }
 

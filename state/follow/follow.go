@@ -121,6 +121,7 @@ type runner struct {
 
 	watcher watcher
 	folders map[string]fileID // what the watches were set on
+	files   []file            // as the last look found them
 	blind   bool              // some folder is not watched
 	seen    sight
 }
@@ -156,7 +157,7 @@ func (r *runner) close() {
 }
 
 // wait returns after a burst of events, or when it is time to look without one, and
-// says which it was.
+// says whether it heard of one of the files.
 func (r *runner) wait(ctx context.Context, lookAll time.Time) (heard bool, err error) {
 	until := time.Until(lookAll)
 	if r.blind {
@@ -165,21 +166,24 @@ func (r *runner) wait(ctx context.Context, lookAll time.Time) (heard bool, err e
 	timer := time.NewTimer(until)
 	defer timer.Stop()
 	what, err := r.next(ctx, timer.C)
-	if err != nil || what != some {
-		return what != none, err
+	if err != nil || what == none || what == whole {
+		return what == whole, err
 	}
-	return true, r.settleDown(ctx)
+	return r.settleDown(ctx, what)
 }
 
-// settleDown waits for the end of a burst of events.
-func (r *runner) settleDown(ctx context.Context) error {
+// settleDown waits for the end of a burst of events, and says whether one of them was of
+// a file that is followed.
+func (r *runner) settleDown(ctx context.Context, first event) (heard bool, err error) {
+	heard = first == some
 	deadline := time.Now().Add(r.maxSettle)
 	for {
 		quiet := time.NewTimer(min(r.settle, time.Until(deadline)))
 		what, err := r.next(ctx, quiet.C)
 		quiet.Stop()
-		if err != nil || what != some {
-			return err
+		heard = heard || what > near
+		if err != nil || what == none || what == whole {
+			return heard, err
 		}
 	}
 }
@@ -188,9 +192,10 @@ func (r *runner) settleDown(ctx context.Context) error {
 type event int
 
 const (
-	none event = iota
-	some
-	whole // a file took the place of one that is followed, and more need not be waited for
+	none  event = iota
+	near        // something near the files, which may be another way to them
+	some        // one of the files itself
+	whole       // a file took the place of one that is followed, and more need not be waited for
 )
 
 // next waits for an event or for the timer. An error of inotify counts as an
@@ -222,14 +227,17 @@ func (r *runner) next(ctx context.Context, timer <-chan time.Time) (event, error
 }
 
 // told tells a file that was renamed to a path from one that was just made there, which
-// is empty yet.
+// is empty yet, and what happens to the files from what happens beside them.
 func (r *runner) told(e fsnotify.Event) event {
 	if r.eager && e.Has(fsnotify.Create) && slices.Contains(r.paths, e.Name) {
 		if info, err := os.Stat(e.Name); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
 			return whole
 		}
 	}
-	return some
+	if slices.ContainsFunc(r.files, func(f file) bool { return f.real == e.Name }) {
+		return some
+	}
+	return near
 }
 
 // drop forgets a watcher that came to an end by itself; the next look opens
@@ -241,10 +249,11 @@ func (r *runner) drop() {
 
 // look brings the watches in line and reports whether the contents are other
 // than at the last look. It trusts the files' times unless all is true. heard is
-// whether there was an event since then.
+// whether there was an event of one of the files since then.
 func (r *runner) look(all, heard bool) (changed bool) {
 	quiet := !heard && !r.blind && r.watcher != nil
 	s := r.watchAll()
+	r.files = s.files
 	now := s.sight(r.seen, all, r.eager, quiet)
 	changed = now.contents != r.seen.contents
 	r.seen = now

@@ -225,7 +225,7 @@ func (e *Engine) step(s *service, p *state.ServicePort, c *Connections, now time
 		s.note(now)
 	}
 	if news || moved || slow || looked {
-		s.publish(e.config, news || moved, now)
+		s.publish(e, news || moved, now)
 	}
 	if slow {
 		s.settleDown(e, moved)

@@ -43,12 +43,12 @@ func (h *held) reasons() []state.Hold {
 // for factors that look different to a reader, and where no connections are, shortly after
 // the last time only for those that look very different: every pointer that is new is work
 // for all who come after.
-func (s *service) publish(c Config, must bool, now time.Time) {
-	s.retarget(c)
+func (s *service) publish(e *Engine, must bool, now time.Time) {
+	s.retarget(e.config)
 	held := s.held.reasons()
 	if !must && s.published != nil {
 		same, similar := s.compare(held)
-		if s.lags = !same; same || similar && s.isUnguarded() && now.Sub(s.told) < figuresTime {
+		if s.lags = !same; same || similar && s.isUnguarded() && now.Sub(s.told) < e.figuresTime() {
 			return
 		}
 	}
@@ -132,11 +132,16 @@ func (s *service) factors(room *figures) []state.Factor {
 func digits(v float64) float64 { return math.Round(v*1e4) / 1e4 }
 
 // What a reader takes for the same figure, and what can wait for figuresTime: noise moves
-// those of a whole cluster at once.
+// those of a whole cluster at once. That is leastFigures and a little for each ServicePort,
+// since each costs a little: three minutes and a quarter in the largest cluster.
 const (
 	sameFigure, similarFigure = 0.03, 0.2
-	figuresTime               = time.Minute
+	leastFigures, moreFigures = time.Minute, 50 * time.Millisecond
 )
+
+func (e *Engine) figuresTime() time.Duration {
+	return leastFigures + time.Duration(len(e.order))*moreFigures
+}
 
 // compare reports whether what was published looks the same to a reader as what is
 // known now, or similar at least.

@@ -57,7 +57,7 @@ func (e *Engine) notice(c *Connections, doubted bool, now time.Time) {
 	news := e.other || e.turned || doubted != e.doubt || (c != nil) != e.sees
 	e.sees = c != nil
 	tolerance := similarLatency
-	if now.Sub(e.epochs.began) >= figuresTime {
+	if now.Sub(e.epochs.began) >= e.figuresTime() {
 		tolerance = sameLatency
 	}
 	for _, n := range e.nodes {
@@ -102,7 +102,7 @@ type stillness struct {
 func (s *service) settleDown(e *Engine, moved bool) {
 	s.still = stillness{epochs: e.epochs, blind: !s.hasCPU()}
 	if s.lags {
-		s.still.until = s.told.Add(figuresTime)
+		s.still.until = s.told.Add(e.figuresTime())
 	}
 	hot := s.isHot()
 	s.still.holds = !moved && !s.young && !s.held.step && (s.still.blind || !hot) && s.isUnguarded() && s.hasSettledTrims(e.config) &&
