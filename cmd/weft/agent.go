@@ -43,7 +43,7 @@ type agent struct {
 	observer *traffic.Observer
 	// paths tells the follower of the templates that others are to be followed.
 	paths chan struct{}
-	calm  calm
+	calm  *calm
 	// held is what the watcher wrote last; nil without a watcher.
 	held func() *state.Held
 }
@@ -57,7 +57,7 @@ func (p *program) newAgent(vars *varFlags, command string, parts ...status.Part)
 	recorder.Good(status.FromConfig, time.Now())
 	a := &agent{
 		program: p, vars: vars, status: recorder, log: slog.New(recorder.Handler(p.logger(in.config).Handler())),
-		changes: make(chan apply.Change, 1), gathers: make(chan struct{}, 1), paths: make(chan struct{}, 1),
+		changes: make(chan apply.Change, 1), gathers: make(chan struct{}, 1), paths: make(chan struct{}, 1), calm: newCalm(),
 	}
 	a.config.Store(in.config)
 	a.observer = a.newObserver(parts)

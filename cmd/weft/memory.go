@@ -10,21 +10,22 @@ import (
 
 // How much garbage there may be, in percent of what is in use. Whoever makes all
 // rules from nothing has it quickly behind himself with much, and a program that ends
-// then may have it. An agent stays and should be small, and what it keeps would be
-// strewn over all the memory that it took. But a little is nothing: where not much is
-// in use, half of it would be collected with every few changes.
+// then may have it. An agent stays and should be small, the more so while it has nothing to
+// do, and what it keeps would be strewn over all the memory that it took. But a little is
+// nothing: where not much is in use, half of it would be collected with every few changes.
 const (
 	once   = 400
 	hasty  = 100
-	frugal = 50
+	frugal = 50 // while there are changes
+	idle   = 25
 	most   = 200
 	little = 8 << 20 // bytes
 )
 
-// garbage is little or frugal in percent of the bytes in use, whichever is more, in
-// steps of frugal.
-func garbage(inUse uint64) int {
-	return max(frugal, min(most, int(100*little/max(inUse, 1))/frugal*frugal))
+// garbage is little in percent of the bytes in use, in steps of least, or least if that is
+// more.
+func garbage(inUse uint64, least int) int {
+	return max(least, min(most, int(100*little/max(inUse, 1))/least*least))
 }
 
 // collect sets how much garbage there may be, unless $GOGC does.
@@ -47,13 +48,35 @@ const (
 	grownBy   = 12 << 20
 )
 
-// calm gives back, behind large changes, the memory that they took.
+// calm gives back, behind large changes, the memory that they took, and has less garbage
+// while there are none. Make it by [newCalm].
 type calm struct {
+	heap heap
+
 	mu      sync.Mutex
 	timer   *time.Timer // nil before the first rules
-	percent int         // of garbage
-	heap    uint64      // when memory was given back last
+	least   int         // percent of garbage,
+	percent int         // and what that is here
+	size    uint64      // of the heap, when memory was given back last
 	gave    time.Time   // that was when; zero is never
+}
+
+// heap is what there is to know of Go's, and to do with it.
+type heap struct {
+	inUse, size func() uint64 // bytes in use after the last collection, and held in all
+	set         func(percent int)
+	giveBack    func()
+}
+
+func newCalm() *calm {
+	return &calm{heap: heap{
+		inUse: func() uint64 { return read("/gc/heap/live:bytes") },
+		size: func() uint64 {
+			return read("/memory/classes/heap/objects:bytes", "/memory/classes/heap/free:bytes", "/memory/classes/heap/unused:bytes")
+		},
+		set:      collect,
+		giveBack: debug.FreeOSMemory,
+	}}
 }
 
 // loaded says that there are rules. After the first ones there may be less garbage than
@@ -61,8 +84,10 @@ type calm struct {
 func (c *calm) loaded() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.least != frugal {
+		c.allow(frugal)
+	}
 	if c.timer == nil {
-		c.measure()
 		c.timer = time.AfterFunc(firstCalm, c.down)
 	}
 	c.put()
@@ -84,36 +109,33 @@ func (c *calm) put() {
 	}
 }
 
-// measure sets how much garbage there may be. It is asked for rarely: a change stops
-// the world.
-func (c *calm) measure() {
-	if percent := garbage(read("/gc/heap/live:bytes")); percent != c.percent {
+// allow sets how much garbage there may be. It is asked for rarely: a change stops the
+// world.
+func (c *calm) allow(least int) {
+	c.least = least
+	if percent := garbage(c.heap.inUse(), least); percent != c.percent {
 		c.percent = percent
-		collect(percent)
+		c.heap.set(percent)
 	}
 }
 
+// down is for the end of a burst.
 func (c *calm) down() {
 	if !c.isDue() {
 		return
 	}
-	debug.FreeOSMemory() // meanwhile nobody should wait who has rules to load
+	c.heap.giveBack() // meanwhile nobody should wait who has rules to load
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.heap, c.gave = heap(), time.Now()
+	c.size, c.gave = c.heap.size(), time.Now()
 }
 
 // isDue reports whether memory should be given back.
 func (c *calm) isDue() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.measure()
-	return c.gave.IsZero() || heap() >= c.heap+grownBy
-}
-
-// heap is how much memory the heap holds, in use or not.
-func heap() uint64 {
-	return read("/memory/classes/heap/objects:bytes", "/memory/classes/heap/free:bytes", "/memory/classes/heap/unused:bytes")
+	c.allow(idle)
+	return c.gave.IsZero() || c.heap.size() >= c.size+grownBy
 }
 
 // read is the sum of figures of the runtime.

@@ -90,3 +90,27 @@ func TestEagerWaitsForNoRename(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A rename of which a look knows already, since it came among other events, is no change
+// when it is heard of at last.
+func TestEagerLooksBeforeItHears(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "state.yaml")
+	must(t, write(file, "zero"))
+	r := newRunner(&Follower{Paths: []string{file}, Eager: true})
+	defer r.close()
+	r.look(true, true)
+	must(t, write(filepath.Join(dir, ".tmp"), "one"), os.Rename(filepath.Join(dir, ".tmp"), file))
+	if !r.look(false, false) {
+		t.Fatal("the rename was not seen")
+	}
+	heard, err := r.wait(t.Context(), time.Now().Add(never))
+	if err != nil || heard || r.look(false, heard) {
+		t.Errorf("heard = %t, %v, and changed again", heard, err)
+	}
+	must(t, write(file, "two"))
+	if heard, err = r.wait(t.Context(), time.Now().Add(never)); err != nil || !r.look(false, heard) {
+		t.Errorf("heard = %t, %v, and a write where it stands was not seen", heard, err)
+	}
+}

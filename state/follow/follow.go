@@ -167,7 +167,7 @@ func (r *runner) wait(ctx context.Context, lookAll time.Time) (heard bool, err e
 	defer timer.Stop()
 	what, err := r.next(ctx, timer.C)
 	if err != nil || what == none || what == whole {
-		return what == whole, err
+		return false, err
 	}
 	return r.settleDown(ctx, what)
 }
@@ -181,7 +181,7 @@ func (r *runner) settleDown(ctx context.Context, first event) (heard bool, err e
 		quiet := time.NewTimer(min(r.settle, time.Until(deadline)))
 		what, err := r.next(ctx, quiet.C)
 		quiet.Stop()
-		heard = heard || what > near
+		heard = heard || what == some
 		if err != nil || what == none || what == whole {
 			return heard, err
 		}
@@ -195,7 +195,7 @@ const (
 	none  event = iota
 	near        // something near the files, which may be another way to them
 	some        // one of the files itself
-	whole       // a file took the place of one that is followed, and more need not be waited for
+	whole       // a file took the place of one that is followed: its times tell, and more need not be waited for
 )
 
 // next waits for an event or for the timer. An error of inotify counts as an
