@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,28 +20,55 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
+// locked is a value for goroutines that do not wait for each other.
+type locked[T any] struct {
+	mu    sync.Mutex
+	value T
+}
+
+func (l *locked[T]) change(f func(T) T) T {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.value = f(l.value)
+	return l.value
+}
+
 // TestCalm checks what is done to the heap behind a start, behind small and large
 // changes, and while nothing but measurements comes.
 func TestCalm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var did []string
-		begin, size := time.Now(), uint64(100<<20)
-		do := func(what string) { did = append(did, fmt.Sprintf("%.0f s: %s", time.Since(begin).Seconds(), what)) }
+		var did locked[[]string]
+		var size locked[uint64]
+		size.change(func(uint64) uint64 { return 100 << 20 })
+		begin := time.Now()
+		do := func(what string) {
+			did.change(func(list []string) []string {
+				return append(list, fmt.Sprintf("%.0f s: %s", time.Since(begin).Seconds(), what))
+			})
+		}
+		grow := func(by uint64) { size.change(func(n uint64) uint64 { return n + by }) }
 		c := &calm{heap: heap{
-			inUse:    func() uint64 { return 40 << 20 },
-			size:     func() uint64 { return size },
-			set:      func(percent int) { do(fmt.Sprintf("%d percent", percent)) },
-			giveBack: func() { do("given back"); size = 60 << 20 },
+			inUse: func() uint64 { return 40 << 20 },
+			size:  func() uint64 { return size.change(func(n uint64) uint64 { return n }) },
+			set:   func(percent int) { do(fmt.Sprintf("%d percent", percent)) },
+			giveBack: func() {
+				do("given back")
+				size.change(func(uint64) uint64 { return 60 << 20 })
+			},
 		}}
 		wants := func(want ...string) {
 			t.Helper()
-			synctest.Wait()
-			if !slices.Equal(did, want) {
-				t.Errorf("did %q, want %q", did, want)
-			}
-			did = nil
+			did.change(func(list []string) []string {
+				if !slices.Equal(list, want) {
+					t.Errorf("did %q, want %q", list, want)
+				}
+				return nil
+			})
 		}
-		sleep := func(until int) { time.Sleep(time.Until(begin.Add(time.Duration(until) * time.Second))) }
+		sleep := func(until int) {
+			time.Sleep(time.Until(begin.Add(time.Duration(until) * time.Second)))
+			synctest.Wait()
+		}
 		c.touched()
 		sleep(10)
 		wants() // there are no rules yet
@@ -48,11 +76,11 @@ func TestCalm(t *testing.T) {
 		c.loaded()
 		sleep(20)
 		wants("10 s: 50 percent", "12 s: 25 percent", "12 s: given back")
-		size += grownBy - 1
+		grow(grownBy - 1)
 		c.loaded()
 		sleep(60)
 		wants("20 s: 50 percent", "42 s: 25 percent") // calmPause behind the start
-		size++
+		grow(1)
 		for range 10 { // a burst
 			c.loaded()
 			c.touched()
@@ -62,7 +90,7 @@ func TestCalm(t *testing.T) {
 		sleep(110)
 		wants("101 s: 25 percent", "101 s: given back")
 		sleep(200)
-		size += 2 * grownBy
+		grow(2 * grownBy)
 		c.touched() // measurements alone
 		sleep(210)
 		wants("205 s: given back")
