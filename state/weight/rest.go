@@ -16,7 +16,7 @@ import (
 // moved since all was judged by it, and is the same. By similarLatency it is noise more
 // often than not, which need be judged once in figuresTime; at worst it makes of shares
 // what is less than worth a rule.
-const sameLatency, similarLatency = 0.005, 0.03
+const sameLatency, similarLatency = 0.005, 0.05
 
 // epochs count what is new to ServicePorts at rest.
 type epochs struct {
