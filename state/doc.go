@@ -3,7 +3,7 @@
 //
 // The file is a stream of YAML documents, one for the header and one for each
 // ServicePort, so that a change of one ServicePort costs one document: [Encoder]
-// keeps the bytes and [Decoder] the values of all others. A file is taken whole
+// copies the bytes and [Decoder] keeps the values of all others. A file is taken whole
 // or refused whole, with everything that is wrong in it; see [Decode]. [Store]
 // writes it atomically and counts its generations.
 //

@@ -14,12 +14,11 @@ import (
 // The error is that of [Validate]: what Encode writes, [Decode] takes.
 func Encode(s *State) ([]byte, error) { return new(Encoder).Encode(s) }
 
-// Encoder encodes one State after the other and keeps the bytes of documents that
-// did not change. The zero value is ready; it is not for concurrent use.
+// Encoder encodes one State after the other, and does not encode again what did not
+// change. The zero value is ready; it is not for concurrent use.
 type Encoder struct {
-	known   []encoded // of the last State, in its order
-	header  []byte
-	scratch []byte // where a document is written before its size is known
+	known []placed // the documents of the last text, in its order
+	text  []byte   // which is this one, unless it is in a file
 }
 
 // documentKey is what makes a ServicePort the same one as in the State before.
@@ -28,47 +27,52 @@ type documentKey struct {
 	protocol              Protocol
 }
 
-type encoded struct {
-	from *ServicePort
-	text []byte
+// placed is a document and where it is in a text.
+type placed struct {
+	from     *ServicePort
+	at, size int
 }
 
 // Encode writes a State as [Encode] does. A State that is refused leaves the
-// encoder as it was.
+// encoder as it was. The bytes are good until the next one, and nobody changes them.
 func (e *Encoder) Encode(s *State) ([]byte, error) {
 	if slices.Contains(s.ServicePorts, nil) {
 		return nil, Validate(s)
 	}
-	texts, err := e.encode(s.sorted(nil))
+	d, err := e.draft(s.sorted(nil))
 	if err != nil {
 		return nil, err
 	}
-	return bytes.Join(texts, nil), nil
+	var text bytes.Buffer
+	text.Grow(d.size)
+	if _, err := d.from(bytes.NewReader(e.text)).WriteTo(&text); err != nil {
+		return nil, err
+	}
+	e.known, e.text = d.known, text.Bytes()
+	return e.text, nil
 }
 
-// encode writes a State that is sorted: the header, which is good until the next
-// one, and the documents. Nobody changes them.
-func (e *Encoder) encode(s *State) (texts, error) {
-	next := e.before(s.ServicePorts)
-	if !isSurelyGood(s, next) {
+// draft writes what a State that is sorted has new. The rest is in the last text.
+func (e *Encoder) draft(s *State) (*draft, error) {
+	before := e.before(s.ServicePorts)
+	if !isSurelyGood(s, before) {
 		if err := Validate(s); err != nil {
 			return nil, err
 		}
 	}
-	list := make(texts, 1, len(s.ServicePorts)+1)
+	d := &draft{known: before}
+	d.fresh = appendHeader(nil, s)
+	d.add(piece{size: len(d.fresh)})
 	for i, p := range s.ServicePorts {
-		next[i] = e.document(p, next[i])
-		list = append(list, next[i].text)
+		d.known[i] = d.document(p, before[i])
 	}
-	e.header, e.known = appendHeader(e.header[:0], s), next
-	list[0] = e.header
-	return list, nil
+	return d, nil
 }
 
 // before are the ServicePorts of the State before that are the same ones as these,
 // in their order, empty where there was none. Both lists are sorted.
-func (e *Encoder) before(list []*ServicePort) []encoded {
-	same, known := make([]encoded, len(list)), e.known
+func (e *Encoder) before(list []*ServicePort) []placed {
+	same, known := make([]placed, len(list)), e.known
 	for i, p := range list {
 		for len(known) > 0 && known[0].from != p && keyOf(known[0].from).compare(keyOf(p)) < 0 {
 			known = known[1:]
@@ -82,7 +86,7 @@ func (e *Encoder) before(list []*ServicePort) []encoded {
 
 // isSurelyGood reports whether nothing is wrong with a State, without a look into the
 // ServicePorts that were encoded before.
-func isSurelyGood(s *State, before []encoded) (good bool) {
+func isSurelyGood(s *State, before []placed) (good bool) {
 	good = true
 	bad := func(string, string) { good = false }
 	checkHeader(s, bad)
@@ -102,22 +106,6 @@ func (k documentKey) compare(l documentKey) int {
 }
 
 func keyOf(p *ServicePort) documentKey { return documentKey{p.Namespace, p.Name, p.Port, p.Protocol} }
-
-// document reuses the bytes of a ServicePort that is equal to the one before, and else
-// their room: figures of a whole cluster may be others at once.
-func (e *Encoder) document(p *ServicePort, before encoded) encoded {
-	switch {
-	case before.from == p:
-		return before
-	case before.from != nil && equalServicePorts(before.from, p):
-		return encoded{from: p, text: before.text}
-	}
-	e.scratch = appendServicePort(e.scratch[:0], p)
-	if n := len(e.scratch); n <= cap(before.text) && cap(before.text) < 2*n {
-		return encoded{from: p, text: append(before.text[:0], e.scratch...)}
-	}
-	return encoded{from: p, text: bytes.Clone(e.scratch)}
-}
 
 func equalServicePorts(p, q *ServicePort) bool {
 	return p.Namespace == q.Namespace && p.Name == q.Name && p.Port == q.Port && p.Protocol == q.Protocol &&

@@ -21,14 +21,55 @@ func (h *Held) Stands(path string) bool {
 	return err == nil && os.SameFile(h.file, now) && h.file.Size() == now.Size() && times(h.file) == times(now)
 }
 
-// heldBy is what a file holds that was just written as info tells; nil if somebody replaced
-// or changed it already.
-func heldBy(st *State, path string, info os.FileInfo) *Held {
-	now, err := os.Stat(path)
-	if err != nil || !os.SameFile(info, now) || info.Size() != now.Size() || !info.ModTime().Equal(now.ModTime()) {
+// written is the file that a [Store] wrote, open to be read. It is nil if there is none.
+type written struct {
+	file *os.File
+	info os.FileInfo
+}
+
+// openWritten opens what was just written as info tells; it is nil if somebody replaced or
+// changed it already.
+func openWritten(path string, info os.FileInfo) *written {
+	f, err := os.Open(path)
+	if err != nil {
 		return nil
 	}
-	return &Held{st, now}
+	now, err := f.Stat()
+	if err != nil || !os.SameFile(info, now) || info.Size() != now.Size() || !info.ModTime().Equal(now.ModTime()) {
+		_ = f.Close() // nothing was written to it
+		return nil
+	}
+	return &written{f, now}
+}
+
+// isAsItWas reports whether nobody touched the file, wherever it is now.
+func (w *written) isAsItWas() bool {
+	if w == nil {
+		return false
+	}
+	now, err := w.file.Stat()
+	return err == nil && w.info.Size() == now.Size() && times(w.info) == times(now)
+}
+
+func (w *written) ReadAt(b []byte, at int64) (int, error) {
+	if w == nil {
+		return 0, os.ErrClosed
+	}
+	return w.file.ReadAt(b, at)
+}
+
+func (w *written) close() {
+	if w != nil {
+		_ = w.file.Close() // nothing was written to it
+	}
+}
+
+// heldFor is a state that the file holds.
+func (w *written) heldFor(st *State) *Held {
+	if w == nil {
+		return nil
+	}
+	return &Held{st, w.info}
 }
 
 // times are those of the last change of a file's contents, and of anything about it.

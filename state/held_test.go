@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -123,5 +124,57 @@ func TestHeldBeforeAnybodyLooks(t *testing.T) {
 		if again, err := os.Stat(path); (held == nil || !held.Stands(path)) && err == nil && os.SameFile(info, again) {
 			t.Fatal("a file in its place is not held")
 		}
+	}
+}
+
+// TestStoreCopiesWhatStays: what a file says is what its state encodes to, though most of it
+// is copied from the file before, and whatever others did to that one meanwhile.
+func TestStoreCopiesWhatStays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.yaml")
+	others := []func() error{
+		func() error { return nil },
+		func() error { return nil },
+		func() error { return os.Remove(path) },
+		func() error { return os.Rename(path, path+".old") },
+		func() error { return sameAgain(path) },
+		func() error { return os.WriteFile(path, bytes.Repeat([]byte("x"), 1<<16), 0o600) },
+		func() error { return os.Truncate(path, 10) },
+	}
+	copied := 0
+	rapid.Check(t, func(t *rapid.T) {
+		s := NewStore(path)
+		last := &State{Node: "n"}
+		for range rapid.IntRange(2, 5).Draw(t, "writes") {
+			st := drawState(t)
+			for i, p := range last.ServicePorts {
+				if i%3 > 0 {
+					st.ServicePorts = append(st.ServicePorts, p)
+				}
+			}
+			last = st
+			if Validate(st) != nil {
+				continue // twice the same ServicePort
+			}
+			if s.written.isAsItWas() && len(s.encoder.known) > 0 {
+				copied++
+			}
+			if _, err := s.Write(st, noon); err != nil {
+				t.Fatal(err)
+			}
+			want, err := Encode(s.Last())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("%v\n%s", err, cmp.Diff(string(want), string(got)))
+			}
+			time.Sleep(10 * time.Millisecond) // a tick of the kernel's clock
+			if err := rapid.SampledFrom(others).Draw(t, "others")(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if copied == 0 {
+		t.Error("nothing was ever copied")
 	}
 }

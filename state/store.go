@@ -3,7 +3,6 @@ package state
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -36,6 +35,7 @@ type Store struct {
 	size    int64     // of the file, in bytes
 	last    *State    // what the file holds, as far as we know
 	wrote   time.Time // when, by the clock of the caller
+	written *written  // that file; nil if it cannot be told
 
 	mu   sync.Mutex // from when the file is in its place until it is held
 	held *Held
@@ -114,35 +114,41 @@ func (s *Store) Write(st *State, now time.Time) (written bool, err error) {
 	if !s.isDue(&next, now) {
 		return false, nil
 	}
-	texts, err := s.encoder.encode(&next)
+	if !s.written.isAsItWas() {
+		s.encoder = Encoder{} // which knows nothing of what it would copy
+	}
+	d, err := s.encoder.draft(&next)
 	if err != nil {
 		return false, fmt.Errorf("encode the state: %w", err)
 	}
-	size, err := s.replace(&next, texts)
-	if err != nil {
+	if err := s.replace(&next, d.from(s.written)); err != nil {
 		return false, fmt.Errorf("write the state file %s: %w", s.path, err)
 	}
-	s.last, s.wrote, s.size = &next, now, size
+	s.last, s.wrote, s.size = &next, now, int64(d.size)
 	return true, nil
 }
 
 // replace puts a state in the file's place. Who is told of that at once finds it held.
-func (s *Store) replace(st *State, texts texts) (size int64, err error) {
+func (s *Store) replace(st *State, d *draft) error {
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o755); err != nil {
-		return 0, err
+		return err
 	}
-	pending, err := replace.Write(s.path, texts)
+	pending, err := replace.Write(s.path, d)
 	if err != nil {
-		return 0, err
+		s.encoder = Encoder{} // the next try should not fail for what cannot be copied
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	info, err := pending.Replace()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	s.held = heldBy(st, s.path, info)
-	return info.Size(), nil
+	s.written.close()
+	s.written = openWritten(s.path, info)
+	s.held = s.written.heldFor(st)
+	s.encoder.known = d.known
+	return nil
 }
 
 // What measurements alone may write: so many bytes a second, but once in longestPause
@@ -212,17 +218,4 @@ func sameLatency(a, b *Latency) bool {
 
 func sameCPU(a, b *CPU) bool {
 	return a == b || a != nil && b != nil && a.Ratio == b.Ratio && a.Measured.Equal(b.Measured) && a.Source == b.Source
-}
-
-// texts are a file in parts.
-type texts [][]byte
-
-func (t texts) WriteTo(w io.Writer) (size int64, err error) {
-	for _, text := range t {
-		n, err := w.Write(text)
-		if size += int64(n); err != nil {
-			return size, err
-		}
-	}
-	return size, nil
 }

@@ -40,7 +40,8 @@ func collect(percent int) {
 // back: else it would stay until the next changes. That takes some 40 ms of a processor
 // in the largest cluster, so there is a pause behind it. The burst of a start is over
 // firstCalm after its first rules, whatever comes: each change would give back a little
-// of it, which costs more than all at once.
+// of it, which costs more than all at once. A pause later nodes were measured and shares
+// followed, and what that took is given back, too.
 const (
 	firstCalm = 2 * time.Second
 	calmAfter = 5 * time.Second
@@ -59,6 +60,7 @@ type calm struct {
 	percent int         // and what that is here
 	size    uint64      // of the heap, when memory was given back last
 	gave    time.Time   // that was when; zero is never
+	settled bool        // what came of the start was given back, too
 }
 
 // heap is what there is to know of Go's, and to do with it.
@@ -128,6 +130,7 @@ func (c *calm) down() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.size, c.gave = c.heap.size(), time.Now()
+	c.put()
 }
 
 // isDue reports whether memory should be given back.
@@ -135,7 +138,9 @@ func (c *calm) isDue() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.allow(idle)
-	return c.gave.IsZero() || c.heap.size() >= c.size+grownBy
+	again := !c.gave.IsZero() && !c.settled
+	c.settled = c.settled || again
+	return again || c.gave.IsZero() || c.heap.size() >= c.size+grownBy
 }
 
 // read is the sum of figures of the runtime.

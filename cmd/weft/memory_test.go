@@ -76,19 +76,21 @@ func TestCalm(t *testing.T) {
 		c.loaded()
 		sleep(20)
 		wants("10 s: 50 percent", "12 s: 25 percent", "12 s: given back")
+		sleep(50)
+		wants("42 s: given back") // calmPause behind the start
 		grow(grownBy - 1)
 		c.loaded()
-		sleep(60)
-		wants("20 s: 50 percent", "42 s: 25 percent") // calmPause behind the start
+		sleep(100)
+		wants("50 s: 50 percent", "72 s: 25 percent") // calmPause behind that
 		grow(1)
 		for range 10 { // a burst
 			c.loaded()
 			c.touched()
 			time.Sleep(calmAfter - time.Second)
 		}
-		wants("60 s: 50 percent")
-		sleep(110)
-		wants("101 s: 25 percent", "101 s: given back")
+		wants("100 s: 50 percent")
+		sleep(150)
+		wants("141 s: 25 percent", "141 s: given back")
 		sleep(200)
 		grow(2 * grownBy)
 		c.touched() // measurements alone

@@ -53,7 +53,7 @@ func BenchmarkBesideKubeProxy(b *testing.B) {
 			r.alone(max(b.N, 15), "without-table")
 			r.start()
 			step("started")
-			r.idle(time.Minute)
+			r.idle(2 * time.Minute)
 			r.changes(max(b.N, changes))
 			step("changed")
 			r.churn(15 * time.Second)
@@ -307,10 +307,13 @@ func (r *race) alone(n int, when string) {
 	r.report((used(r.b, r.proxy)-before).Seconds()/float64(n)*1000, "kube-proxy-"+when+"-cpu-ms")
 }
 
+// settled is when weft has measured the nodes, and shares follow them.
+const settled = 30 * time.Second
+
 // idle looks at both while nothing changes, once what their start left to do is
 // done. Of their memory it reports what it was in the middle, and at most.
 func (r *race) idle(d time.Duration) {
-	time.Sleep(5 * time.Second)
+	time.Sleep(settled)
 	both := []*cluster.Process{r.weft, r.proxy}
 	memory := map[string][]int{}
 	r.cores("-idle-cores", func() {
