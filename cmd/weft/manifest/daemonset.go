@@ -2,12 +2,13 @@ package manifest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"sigs.k8s.io/yaml"
 
 	manifests "weft/examples/kubernetes"
@@ -42,11 +43,60 @@ func split(set []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
-	set, err = strategicpatch.StrategicMergePatch(set, patch, appsv1.DaemonSet{})
-	if err != nil {
+	var into, from map[string]any
+	if err := errors.Join(json.Unmarshal(set, &into), json.Unmarshal(patch, &from)); err != nil {
 		return nil, fmt.Errorf("split the DaemonSet: %w", err)
 	}
-	return set, nil
+	return json.Marshal(merge(into, from))
+}
+
+// merge does what kubectl does with the patch of an overlay, as far as ours needs it:
+// what is in both is merged, what has names by these, and else the patch wins. The
+// library for it knows the schema of the API, which would be two megabytes of each agent.
+func merge(into, patch any) any {
+	switch patch := patch.(type) {
+	case map[string]any:
+		if fields, ok := into.(map[string]any); ok {
+			for name, value := range patch {
+				fields[name] = merge(fields[name], value)
+			}
+			return fields
+		}
+	case []any:
+		if list, ok := into.([]any); ok && areNamed(list) && areNamed(patch) {
+			return mergeNamed(list, patch)
+		}
+	}
+	return patch
+}
+
+// mergeNamed puts what is new before the rest, in the patch's order.
+func mergeNamed(list, patch []any) []any {
+	var added []any
+	for _, p := range patch {
+		at := slices.IndexFunc(list, func(o any) bool { return nameOf(o) == nameOf(p) })
+		switch {
+		case at < 0:
+			added = append(added, p)
+		case field(p, "$patch") == "delete":
+			list = slices.Delete(list, at, at+1)
+		default:
+			list[at] = merge(list[at], p)
+		}
+	}
+	return append(added, list...)
+}
+
+func areNamed(list []any) bool {
+	return !slices.ContainsFunc(list, func(o any) bool { return nameOf(o) == "" })
+}
+
+func nameOf(o any) string { return field(o, "name") }
+
+func field(o any, name string) string {
+	fields, _ := o.(map[string]any)
+	text, _ := fields[name].(string)
+	return text
 }
 
 // apart is how far the ports of the two containers of a split pod are from each

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"sigs.k8s.io/yaml"
 
 	manifests "weft/examples/kubernetes"
@@ -49,6 +51,28 @@ func TestDefaultIsTheBase(t *testing.T) {
 	if diff := cmp.Diff(want, plain(t, []byte(written(t, usual())))); diff != "" {
 		t.Errorf("-examples/kubernetes/base +weft manifest:\n%s", diff)
 	}
+}
+
+// TestSplitAsKubernetesDoes compares with what the API's own library makes of the overlay.
+func TestSplitAsKubernetesDoes(t *testing.T) {
+	set, patch := mustJSON(t, manifests.DaemonSet), mustJSON(t, manifests.Split)
+	want, err := strategicpatch.StrategicMergePatch(set, patch, appsv1.DaemonSet{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := split(set)
+	if diff := cmp.Diff(plain(t, want), plain(t, got)); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+func mustJSON(t *testing.T, text []byte) []byte {
+	t.Helper()
+	text, err := yaml.YAMLToJSON(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func TestOptions(t *testing.T) {
