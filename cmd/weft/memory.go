@@ -17,7 +17,7 @@ const (
 	once   = 400
 	hasty  = 100
 	frugal = 50 // while there are changes
-	idle   = 25
+	idle   = 15
 	most   = 200
 	little = 8 << 20 // bytes
 )

@@ -11,8 +11,8 @@ import (
 
 func TestGarbage(t *testing.T) {
 	for inUse, want := range map[uint64][2]int{
-		0: {200, 200}, 1 << 20: {200, 200}, 4 << 20: {200, 200}, 5 << 20: {150, 150}, 8 << 20: {100, 100},
-		15 << 20: {50, 50}, 20 << 20: {50, 25}, 64 << 20: {50, 25}, 1 << 40: {50, 25},
+		0: {200, 200}, 1 << 20: {200, 200}, 4 << 20: {200, 195}, 5 << 20: {150, 150}, 8 << 20: {100, 90},
+		15 << 20: {50, 45}, 20 << 20: {50, 30}, 64 << 20: {50, 15}, 1 << 40: {50, 15},
 	} {
 		if got := [...]int{garbage(inUse, frugal), garbage(inUse, idle)}; got != want {
 			t.Errorf("%d bytes in use: got %d percent, want %d", inUse, got, want)
@@ -75,13 +75,13 @@ func TestCalm(t *testing.T) {
 		c.loaded()
 		c.loaded()
 		sleep(20)
-		wants("10 s: 50 percent", "12 s: 25 percent", "12 s: given back")
+		wants("10 s: 50 percent", "12 s: 15 percent", "12 s: given back")
 		sleep(50)
 		wants("42 s: given back") // calmPause behind the start
 		grow(grownBy - 1)
 		c.loaded()
 		sleep(100)
-		wants("50 s: 50 percent", "72 s: 25 percent") // calmPause behind that
+		wants("50 s: 50 percent", "72 s: 15 percent") // calmPause behind that
 		grow(1)
 		for range 10 { // a burst
 			c.loaded()
@@ -90,7 +90,7 @@ func TestCalm(t *testing.T) {
 		}
 		wants("100 s: 50 percent")
 		sleep(150)
-		wants("141 s: 25 percent", "141 s: given back")
+		wants("141 s: 15 percent", "141 s: given back")
 		sleep(200)
 		grow(2 * grownBy)
 		c.touched() // measurements alone
