@@ -307,8 +307,9 @@ func (r *race) alone(n int, when string) {
 	r.report((used(r.b, r.proxy)-before).Seconds()/float64(n)*1000, "kube-proxy-"+when+"-cpu-ms")
 }
 
-// settled is when weft has measured the nodes, and shares follow them.
-const settled = 30 * time.Second
+// settled is when weft has measured the nodes, shares follow them, and the memory that
+// this took is given back.
+const settled = 40 * time.Second
 
 // idle looks at both while nothing changes, once what their start left to do is
 // done. Of their memory it reports what it was in the middle, and at most.
