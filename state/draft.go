@@ -9,7 +9,7 @@ type draft struct {
 	fresh  []byte
 	known  []placed // documents, as they are in the draft
 	size   int
-	old    io.ReaderAt // the text before
+	old    io.ReadSeeker // the text before
 }
 
 // piece is so many bytes of what is fresh, or of the text before.
@@ -43,27 +43,29 @@ func (d *draft) document(p *ServicePort, before placed) placed {
 }
 
 // from says where the text before is.
-func (d *draft) from(old io.ReaderAt) *draft {
+func (d *draft) from(old io.ReadSeeker) *draft {
 	d.old = old
 	return d
 }
 
 func (d *draft) WriteTo(w io.Writer) (size int64, err error) {
 	for _, p := range d.pieces {
-		var n int64
-		if p.old {
-			n, err = io.Copy(w, io.NewSectionReader(d.old, int64(p.at), int64(p.size)))
-		} else {
-			var fresh int
-			fresh, err = w.Write(d.fresh[p.at : p.at+p.size])
-			n = int64(fresh)
-		}
-		if size += n; err == nil && n != int64(p.size) {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
+		n, err := d.write(w, p)
+		if size += n; err != nil {
 			return size, err
 		}
 	}
 	return size, nil
+}
+
+// write copies within the kernel, where old and new text are files.
+func (d *draft) write(w io.Writer, p piece) (int64, error) {
+	if !p.old {
+		n, err := w.Write(d.fresh[p.at : p.at+p.size])
+		return int64(n), err
+	}
+	if _, err := d.old.Seek(int64(p.at), io.SeekStart); err != nil {
+		return 0, err
+	}
+	return io.CopyN(w, d.old, int64(p.size))
 }

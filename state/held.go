@@ -1,7 +1,9 @@
 package state
 
 import (
+	"io"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -51,11 +53,12 @@ func (w *written) isAsItWas() bool {
 	return err == nil && w.info.Size() == now.Size() && times(w.info) == times(now)
 }
 
-func (w *written) ReadAt(b []byte, at int64) (int, error) {
+// text is what the file holds; nothing if there is none.
+func (w *written) text() io.ReadSeeker {
 	if w == nil {
-		return 0, os.ErrClosed
+		return strings.NewReader("")
 	}
-	return w.file.ReadAt(b, at)
+	return w.file
 }
 
 func (w *written) close() {

@@ -121,7 +121,7 @@ func (s *Store) Write(st *State, now time.Time) (written bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("encode the state: %w", err)
 	}
-	if err := s.replace(&next, d.from(s.written)); err != nil {
+	if err := s.replace(&next, d.from(s.written.text())); err != nil {
 		return false, fmt.Errorf("write the state file %s: %w", s.path, err)
 	}
 	s.last, s.wrote, s.size = &next, now, int64(d.size)

@@ -5,7 +5,6 @@ import (
 	"os"
 	"reflect"
 	"time"
-	"weak"
 
 	"weft/render"
 	"weft/state"
@@ -17,12 +16,12 @@ import (
 type inputs struct {
 	decoder state.Decoder
 	st      *state.State
-	taken   *state.Held                // the last that was not read
-	text    []byte                     // of the state file that st is, within a pass
-	buffer  *bytes.Buffer              // that holds it; nil if nobody read the file
-	spare   weak.Pointer[bytes.Buffer] // for the next file, if it comes soon
-	fresh   time.Time                  // when st.Written last changed
-	stale   bool                       // the state is too old
+	taken   *state.Held   // the last that was not read
+	text    []byte        // of the state file that st is, within a pass
+	buffer  *bytes.Buffer // that holds it; nil if nobody read the file
+	spare   *bytes.Buffer // for the next file, if it comes soon
+	fresh   time.Time     // when st.Written last changed
+	stale   bool          // the state is too old
 	newest  candidate
 	good    candidate // the last that the kernel took
 	pinned  *Desired  // goes before all of them; usually nil
@@ -84,7 +83,7 @@ func (l *Loop) readState() (end func()) {
 
 // readFile reads the state file. The text is of use until the end of the reading.
 func (l *Loop) readFile() ([]byte, error) {
-	if l.buffer = l.spare.Value(); l.buffer == nil {
+	if l.buffer = l.spare; l.buffer == nil {
 		l.buffer = new(bytes.Buffer)
 	}
 	err := readInto(l.buffer, l.StateFile)
@@ -93,10 +92,14 @@ func (l *Loop) readFile() ([]byte, error) {
 
 func (l *Loop) endReading() {
 	if l.buffer != nil {
-		l.spare = weak.Make(l.buffer)
+		l.spare = l.buffer
 	}
 	l.text, l.buffer = nil, nil
 }
+
+// spareTime is how long room for a state file is kept: in a burst of changes the
+// megabytes would else be most of what makes garbage to be collected.
+const spareTime = 3 * time.Second
 
 // takeState takes the state from who wrote it, if the file is as it was written. It does
 // so once for each: whoever comes again looks into the file.

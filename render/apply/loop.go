@@ -82,6 +82,7 @@ type Loop struct {
 	foreign   *listener
 	mirror    *mirror
 	beats     *time.Timer
+	spares    *time.Timer // for how long room for a state file is kept
 	retries   *backoff // of what could not be brought to the kernel
 	hearing   *backoff // of listening
 }
@@ -129,6 +130,8 @@ func (l *Loop) Run(ctx context.Context, changes <-chan Change) error {
 			l.pass(ctx, Everything)
 		case <-l.beats.C:
 			l.beat(ctx)
+		case <-l.spares.C:
+			l.spare = nil
 		}
 	}
 }
@@ -145,11 +148,13 @@ func (l *Loop) open() error {
 	}
 	l.beats, l.retries, l.hearing = time.NewTimer(time.Hour), newBackoff(), newBackoff()
 	l.beats.Stop()
+	l.spares = time.NewTimer(time.Hour)
 	return nil
 }
 
 func (l *Loop) close() {
 	l.beats.Stop()
+	l.spares.Stop()
 	l.retries.over()
 	l.hearing.over()
 	if err := errors.Join(l.foreign.close(), l.mirror.close(), l.heart.Close()); err != nil {
@@ -160,6 +165,7 @@ func (l *Loop) close() {
 // pass brings the kernel to what the inputs ask for now.
 func (l *Loop) pass(ctx context.Context, change Change) {
 	wasStale := l.stale
+	defer l.spares.Reset(spareTime)
 	defer l.read(change)()
 	if l.Pinned != nil && !l.pinKnown {
 		l.failed()

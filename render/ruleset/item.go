@@ -1,6 +1,9 @@
 package ruleset
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // item is a statement of the top level or of a table, with the white space and
 // comments that stand before it and the separator behind it: items tile their
@@ -58,9 +61,19 @@ type body[T any] struct {
 	members sequence[T]
 }
 
+// end is the text of an item that has a body, or none and that text, as far as it matters
+// for its last line.
+func (b *body[T]) end(text string) string {
+	if strings.Contains(b.tail, "\n") {
+		return b.tail
+	}
+	return text + b.head + b.tail
+}
+
 // collect gives the table what its items say. The position of an item of which
 // there is one too many comes back, or -1.
 func (t *Table) collect() int {
+	t.makeRoom()
 	twice := -1
 	for i, it := range t.members.members {
 		switch c := it.content.(type) {
@@ -82,6 +95,20 @@ func (t *Table) collect() int {
 		}
 	}
 	return twice
+}
+
+// makeRoom makes the lists as long as they will be: tables have thousands of chains.
+func (t *Table) makeRoom() {
+	chains, sets := 0, 0
+	for _, it := range t.members.members {
+		switch it.content.(type) {
+		case *Chain:
+			chains++
+		case *Set:
+			sets++
+		}
+	}
+	t.Chains, t.Sets = slices.Grow(t.Chains, chains), slices.Grow(t.Sets, sets)
 }
 
 // collect gives the ruleset what its items say.

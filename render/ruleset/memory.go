@@ -278,9 +278,9 @@ func (it *item) ends() bool {
 	last := it.text
 	switch c := it.content.(type) {
 	case *Table:
-		last += c.head + c.tail
+		last = c.body.end(last)
 	case *Set:
-		last += c.head + c.tail
+		last = c.body.end(last)
 	case nil:
 		if !strings.ContainsAny(last, "#\\") {
 			return true

@@ -38,7 +38,7 @@ func Write(path string, content io.WriterTo) (*Pending, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := bufio.NewWriterSize(f, 64<<10)
+	w := bufio.NewWriterSize(f, 16<<10)
 	if _, err = content.WriteTo(w); err == nil {
 		err = w.Flush()
 	}
