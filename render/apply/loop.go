@@ -83,8 +83,8 @@ type Loop struct {
 	mirror    *mirror
 	beats     *time.Timer
 	spares    *time.Timer // for how long room for a state file is kept
-	retries   *backoff // of what could not be brought to the kernel
-	hearing   *backoff // of listening
+	retries   *backoff    // of what could not be brought to the kernel
+	hearing   *backoff    // of listening
 }
 
 // Change says which inputs may have changed.
