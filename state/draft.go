@@ -5,41 +5,62 @@ import "io"
 // draft is a text that is to be written: what is new of it, and where in the text before
 // the rest is. Of megabytes in which little changed, nobody has to keep a copy.
 type draft struct {
-	pieces []piece
-	fresh  []byte
-	known  []placed // documents, as they are in the draft
-	size   int
-	old    io.ReadSeeker // the text before
+	pieces  []piece
+	block   []byte   // where what is fresh goes, with room for more
+	scratch []byte   // a document before its size is known
+	known   []placed // documents, as they are in the draft
+	size    int
+	old     io.ReadSeeker // the text before
 }
 
-// piece is so many bytes of what is fresh, or of the text before.
+// piece is so many bytes of the text before, or what is fresh.
 type piece struct {
-	old      bool
+	fresh    []byte // nil for what is old
 	at, size int
 }
 
-func (d *draft) add(p piece) {
-	d.size += p.size
+// Blocks are small where little changed, and never so large that to grow them would cost
+// more than what is in them.
+const minBlock, maxBlock = 4 << 10, 256 << 10
+
+// put adds what is fresh.
+func (d *draft) put(text []byte) {
+	d.size += len(text)
+	if len(d.block)+len(text) > cap(d.block) {
+		d.block = make([]byte, 0, max(len(text), minBlock, min(2*cap(d.block), maxBlock)))
+	}
+	begin, n := len(d.block), len(d.pieces)
+	d.block = append(d.block, text...)
+	if begin > 0 && n > 0 && d.pieces[n-1].fresh != nil { // which ends at begin
+		last := &d.pieces[n-1]
+		last.fresh = last.fresh[:len(last.fresh)+len(text)]
+		return
+	}
+	d.pieces = append(d.pieces, piece{fresh: d.block[begin:]})
+}
+
+// keep adds bytes of the text before.
+func (d *draft) keep(at, size int) {
+	d.size += size
 	if n := len(d.pieces); n > 0 {
-		if last := &d.pieces[n-1]; last.old == p.old && last.at+last.size == p.at {
-			last.size += p.size
+		if last := &d.pieces[n-1]; last.fresh == nil && last.at+last.size == at {
+			last.size += size
 			return
 		}
 	}
-	d.pieces = append(d.pieces, p)
+	d.pieces = append(d.pieces, piece{at: at, size: size})
 }
 
 // document adds the text of a ServicePort: the one before, if that was equal.
 func (d *draft) document(p *ServicePort, before placed) placed {
 	at := d.size
 	if before.from != nil && (before.from == p || equalServicePorts(before.from, p)) {
-		d.add(piece{old: true, at: before.at, size: before.size})
-		return placed{p, at, before.size}
+		d.keep(before.at, before.size)
+	} else {
+		d.scratch = appendServicePort(d.scratch[:0], p)
+		d.put(d.scratch)
 	}
-	begin := len(d.fresh)
-	d.fresh = appendServicePort(d.fresh, p)
-	d.add(piece{at: begin, size: len(d.fresh) - begin})
-	return placed{p, at, len(d.fresh) - begin}
+	return placed{p, at, d.size - at}
 }
 
 // from says where the text before is.
@@ -60,8 +81,8 @@ func (d *draft) WriteTo(w io.Writer) (size int64, err error) {
 
 // write copies within the kernel, where old and new text are files.
 func (d *draft) write(w io.Writer, p piece) (int64, error) {
-	if !p.old {
-		n, err := w.Write(d.fresh[p.at : p.at+p.size])
+	if p.fresh != nil {
+		n, err := w.Write(p.fresh)
 		return int64(n), err
 	}
 	if _, err := d.old.Seek(int64(p.at), io.SeekStart); err != nil {

@@ -60,9 +60,8 @@ func (e *Encoder) draft(s *State) (*draft, error) {
 			return nil, err
 		}
 	}
-	d := &draft{known: before}
-	d.fresh = appendHeader(nil, s)
-	d.add(piece{size: len(d.fresh)})
+	d := &draft{known: before, scratch: appendHeader(nil, s)}
+	d.put(d.scratch)
 	for i, p := range s.ServicePorts {
 		d.known[i] = d.document(p, before[i])
 	}
