@@ -63,12 +63,6 @@ func (d *draft) document(p *ServicePort, before placed) placed {
 	return placed{p, at, d.size - at}
 }
 
-// from says where the text before is.
-func (d *draft) from(old io.ReadSeeker) *draft {
-	d.old = old
-	return d
-}
-
 func (d *draft) WriteTo(w io.Writer) (size int64, err error) {
 	for _, p := range d.pieces {
 		n, err := d.write(w, p)

@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"cmp"
+	"io"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -39,28 +40,28 @@ func (e *Encoder) Encode(s *State) ([]byte, error) {
 	if slices.Contains(s.ServicePorts, nil) {
 		return nil, Validate(s)
 	}
-	d, err := e.draft(s.sorted(nil))
+	d, err := e.draft(s.sorted(nil), bytes.NewReader(e.text))
 	if err != nil {
 		return nil, err
 	}
 	var text bytes.Buffer
 	text.Grow(d.size)
-	if _, err := d.from(bytes.NewReader(e.text)).WriteTo(&text); err != nil {
+	if _, err := d.WriteTo(&text); err != nil {
 		return nil, err
 	}
 	e.known, e.text = d.known, text.Bytes()
 	return e.text, nil
 }
 
-// draft writes what a State that is sorted has new. The rest is in the last text.
-func (e *Encoder) draft(s *State) (*draft, error) {
+// draft writes what a State that is sorted has new. The rest is in the last text, old.
+func (e *Encoder) draft(s *State, old io.ReadSeeker) (*draft, error) {
 	before := e.before(s.ServicePorts)
 	if !isSurelyGood(s, before) {
 		if err := Validate(s); err != nil {
 			return nil, err
 		}
 	}
-	d := &draft{known: before, scratch: appendHeader(nil, s)}
+	d := &draft{old: old, known: before, scratch: appendHeader(nil, s)}
 	d.put(d.scratch)
 	for i, p := range s.ServicePorts {
 		d.known[i] = d.document(p, before[i])

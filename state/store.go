@@ -117,11 +117,11 @@ func (s *Store) Write(st *State, now time.Time) (written bool, err error) {
 	if !s.written.isAsItWas() {
 		s.encoder = Encoder{} // which knows nothing of what it would copy
 	}
-	d, err := s.encoder.draft(&next)
+	d, err := s.encoder.draft(&next, s.written.text())
 	if err != nil {
 		return false, fmt.Errorf("encode the state: %w", err)
 	}
-	if err := s.replace(&next, d.from(s.written.text())); err != nil {
+	if err := s.replace(&next, d); err != nil {
 		return false, fmt.Errorf("write the state file %s: %w", s.path, err)
 	}
 	s.last, s.wrote, s.size = &next, now, int64(d.size)

@@ -47,6 +47,7 @@ const (
 	calmAfter = 5 * time.Second
 	calmPause = 30 * time.Second
 	grownBy   = 12 << 20
+	atStart   = 2 // times that it is given back, grown or not
 )
 
 // calm gives back, behind large changes, the memory that they took, and has less garbage
@@ -60,7 +61,7 @@ type calm struct {
 	percent int         // and what that is here
 	size    uint64      // of the heap, when memory was given back last
 	gave    time.Time   // that was when; zero is never
-	settled bool        // what came of the start was given back, too
+	given   int         // how often it was
 }
 
 // heap is what there is to know of Go's, and to do with it.
@@ -130,6 +131,7 @@ func (c *calm) down() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.size, c.gave = c.heap.size(), time.Now()
+	c.given++
 	c.put()
 }
 
@@ -138,9 +140,7 @@ func (c *calm) isDue() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.allow(idle)
-	again := !c.gave.IsZero() && !c.settled
-	c.settled = c.settled || again
-	return again || c.gave.IsZero() || c.heap.size() >= c.size+grownBy
+	return c.given < atStart || c.heap.size() >= c.size+grownBy
 }
 
 // read is the sum of figures of the runtime.

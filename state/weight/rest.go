@@ -14,8 +14,8 @@ import (
 
 // sameLatency is the part of the time that a request takes by which a latency may have
 // moved since all was judged by it, and is the same. By similarLatency it is noise more
-// often than not, which need be judged once in figuresTime; at worst it makes of shares
-// what is less than worth a rule.
+// often than not, which need be judged once in figuresTime: at worst, shares of two nodes
+// that would move by little more than is worth a rule do so that much later.
 const sameLatency, similarLatency = 0.005, 0.05
 
 // epochs count what is new to ServicePorts at rest.

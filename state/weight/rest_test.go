@@ -1,6 +1,7 @@
 package weight_test
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -113,6 +114,30 @@ func TestRestKeepsPointers(t *testing.T) {
 	p.lead(140, 1)
 	if p.last.ServicePorts[0] == before {
 		t.Error("a node that is far now moved nothing")
+	}
+}
+
+// TestFiguresTime: each ServicePort makes figures a little rarer.
+func TestFiguresTime(t *testing.T) {
+	times := [2]int{}
+	for i, n := range []int{1, 2768} {
+		p := begin(t, weight.Default(), same(.001, 4), same(.1, 4))
+		for port := 1; port < n; port++ {
+			other := *p.st.ServicePorts[0]
+			other.Name, other.NodePort = fmt.Sprint("other-", port), other.NodePort+uint16(port)
+			p.st.ServicePorts = append(p.st.ServicePorts, &other)
+		}
+		p.lead(100, 1)
+		told := map[*state.ServicePort]bool{}
+		for at := 100; at < 700; at += 10 {
+			p.latency[0] = .001 + .0002*float64(at/10%3) // six percent of the factor
+			p.lead(at, 1)
+			told[p.last.ServicePorts[0]] = true
+		}
+		times[i] = len(told)
+	}
+	if times[1] > 5 || times[1] >= times[0] {
+		t.Errorf("told %d times in ten minutes of noise alone, and %d times in a large cluster", times[0], times[1])
 	}
 }
 
