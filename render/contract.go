@@ -13,13 +13,13 @@ import (
 
 // Contract is what templates may rely on in this weft, by number: the functions
 // and their results, the fields of the data, the vars. A set says which one it was
-// written for in its main template, such as {{/* contract: 2 */}}, and one that says
+// written for in its main template, such as {{/* contract: 3 */}}, and one that says
 // nothing was written for 1, when there was nothing to say.
 //
 // A set for an older contract still works, but for what [Since] says that it may not
 // use any more. One for a newer contract is refused: what it relies on may mean
 // something else here, or nothing.
-const Contract = 2
+const Contract = 3
 
 // Change is what a contract brought.
 type Change struct {
@@ -35,6 +35,7 @@ func Since(contract int) []Change {
 		{2, "functions draw and branches are new, and .Match and .Comment of what cascade gives"},
 		{2, "vars affinity and affinitySeed are new, and .Affinity of a ServicePort: a set that does not use draw or .Match cannot serve affinity: hash"},
 		{2, "functions randInt, durationRound and deepCopy are gone"},
+		{3, "function portRange is new, and a chain may be written in several blocks, where each rule looks at the port first: cascade has eight NodePorts in one chain"},
 	} {
 		if c.Contract > contract {
 			list = append(list, c)
@@ -44,7 +45,7 @@ func Since(contract int) []Change {
 }
 
 // introduced are the functions that came with a contract after the first.
-func introduced() map[string]int { return map[string]int{"draw": 2, "branches": 2} }
+func introduced() map[string]int { return map[string]int{"draw": 2, "branches": 2, "portRange": 3} }
 
 // gone says of functions that templates had once why they have them no more.
 func gone() map[string]string {

@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"text/template"
 	"unicode/utf8"
@@ -23,6 +24,7 @@ func domainFuncs(vars Vars) template.FuncMap {
 	return template.FuncMap{
 		"chainName": func(p *ServicePort) (string, error) { return chainName(vars.text("chainName"), p) },
 		"portSet":   func(protocol string) (string, error) { return portSet(vars.text("portSet"), protocol) },
+		"portRange": portRange,
 		"comment":   comment,
 		"timeout":   func() string { return timeout(vars) },
 		"modulus":   func(p *ServicePort) int { return modulus(vars, p) },
@@ -61,6 +63,17 @@ func checkName(name string) error {
 		return fmt.Errorf("%q is no name for nft: expected a letter first, then letters, digits and _ . / -", name)
 	}
 	return nil
+}
+
+// portRange is the range of so many NodePorts that holds that of a ServicePort, as
+// "30000-30007": the first is a multiple of the size.
+func portRange(size int, p *ServicePort) (string, error) {
+	const ports = 1 << 16
+	if size < 1 || size > ports {
+		return "", fmt.Errorf("portRange: got a size of %d, expected 1 to %d", size, ports)
+	}
+	first := int(p.NodePort) / size * size
+	return strconv.Itoa(first) + "-" + strconv.Itoa(min(first+size, ports)-1), nil
 }
 
 func portSet(pattern, protocol string) (string, error) {

@@ -111,38 +111,61 @@ var changes = []change{
 func swapShares(list []state.Endpoint) { list[0].Share, list[9].Share = list[9].Share, list[0].Share }
 
 // byHand is the smallest transaction for a change of one ServicePort, as somebody
-// would write it who knows the rendered texts before and after.
+// would write it who knows the rendered texts before and after. Rules that go from a
+// chain take the others of the chain along: text does not know their handles.
 func byHand(before, after string, e edited) (string, error) {
 	switch {
 	case e.changed != nil:
-		name, block, err := chain(after, e.changed)
-		return "flush chain ip weft " + name + "\ntable ip weft {\n" + block + "}\n", err
+		c, err := chainOf(after, e.changed)
+		return c.refill(), err
 	case e.added != nil:
-		_, block, err := chain(after, e.added)
-		elements, err2 := elements(after, e.added)
-		if err == nil {
-			err = err2
-		}
-		return "table ip weft {\n" + block + "}\n" + verb("add", elements), err
+		c, err := chainOf(after, e.added)
+		return "table ip weft {\n" + c.own + "}\n" + verb("add", c.elements), err
 	}
-	name, _, err := chain(before, e.removed)
-	elements, err2 := elements(before, e.removed)
-	if err == nil {
-		err = err2
+	c, err := chainOf(before, e.removed)
+	left := c
+	left.blocks = strings.Replace(c.blocks, c.own, "", 1)
+	if left.blocks == "" {
+		return verb("delete", c.elements) + "delete chain ip weft " + c.name + "\n", err
 	}
-	return verb("delete", elements) + "delete chain ip weft " + name + "\n", err
+	return verb("delete", c.elements) + left.refill(), err
 }
 
-// chain finds the block of a ServicePort's chain in a rendered text.
-func chain(text string, sp *state.ServicePort) (name, block string, err error) {
-	mark := "-" + sp.Namespace + "/" + sp.Name + "/" + string(sp.Protocol) + "/ {\n"
-	at := strings.Index(text, mark)
-	if at < 0 {
-		return "", "", fmt.Errorf("the rendered text has no chain of %s", sp.ID())
+// chain is what a rendered text has of a ServicePort.
+type chain struct {
+	name, blocks string            // of the chain, which may be that of others, too
+	own          string            // the block of the ServicePort
+	elements     map[string]string // of each set
+}
+
+func (c chain) refill() string {
+	return "flush chain ip weft " + c.name + "\ntable ip weft {\n" + c.blocks + "}\n"
+}
+
+// chainOf finds the chain of a ServicePort in a rendered text.
+func chainOf(text string, sp *state.ServicePort) (c chain, err error) {
+	if c.elements, err = elements(text, sp); err != nil {
+		return c, err
 	}
-	begin := strings.LastIndex(text[:at], "\tchain ")
-	end := at + strings.Index(text[at:], "\n\t}\n") + len("\n\t}\n")
-	return text[begin+len("\tchain ") : at+len(mark)-len(" {\n")], text[begin:end], nil
+	_, c.name, _ = strings.Cut(c.elements["service-nodeports"], ": goto ")
+	head := "\tchain " + c.name + " {\n"
+	for at := 0; ; {
+		next := strings.Index(text[at:], head)
+		if next < 0 {
+			break
+		}
+		at += next
+		end := at + strings.Index(text[at:], "\n\t}\n") + len("\n\t}\n")
+		block := text[at:end]
+		c.blocks += block
+		if at = end; c.own == "" || strings.Contains(block, fmt.Sprintf("th dport %d ", sp.NodePort)) {
+			c.own = block
+		}
+	}
+	if c.own == "" {
+		return c, fmt.Errorf("the rendered text has no chain of %s", sp.ID())
+	}
+	return c, nil
 }
 
 // elements finds the elements that a ServicePort has in the table's sets.

@@ -32,7 +32,7 @@ nodePort: %d
 endpoints:
 - {address: 198.51.100.1, port: 80, node: n1, share: 0.%d}
 - {address: 198.51.100.2, port: 80, node: n2, share: 0.%d}
-`, i, 30000+i, n, 10-n)
+`, i, 30000+8*i, n, 10-n)
 	}
 	return b.String()
 }
@@ -78,13 +78,10 @@ func changed(before, after map[string]string) []string {
 	return names
 }
 
-// plainNames gives chains names that tests can tell.
-var plainNames = render.Vars{"chainName": "svc-{name}"}
-
 // startSeveral is start for a state with a ServicePort for each first share.
 func startSeveral(t *testing.T, script func(dir string) string, tenths ...int) *rig {
 	t.Helper()
-	return start(t, plainNames, func(l *apply.Loop) {
+	return start(t, nil, func(l *apply.Loop) {
 		if err := os.WriteFile(l.StateFile, []byte(several(tenths...)), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -103,10 +100,10 @@ func TestOnlyTheDifferenceIsLoaded(t *testing.T) {
 		name, text string
 		want       []string
 	}{
-		{"one share", several(5, 7), []string{"chain svc-web-1"}},
-		{"one more", several(5, 7, 3), []string{"chain svc-web-2", "map service-nodeports", "set tcp-nodeports"}},
-		{"one less", several(5, 7), []string{"chain svc-web-2", "map service-nodeports", "set tcp-nodeports"}},
-		{"all shares", several(2, 8), []string{"chain svc-web-0", "chain svc-web-1"}},
+		{"one share", several(5, 7), []string{"chain nodeports-30008-30015"}},
+		{"one more", several(5, 7, 3), []string{"chain nodeports-30016-30023", "map service-nodeports", "set tcp-nodeports"}},
+		{"one less", several(5, 7), []string{"chain nodeports-30016-30023", "map service-nodeports", "set tcp-nodeports"}},
+		{"all shares", several(2, 8), []string{"chain nodeports-30000-30007", "chain nodeports-30008-30015"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -168,12 +165,12 @@ func fakeNft(t *testing.T, l *apply.Loop, script string) {
 // it does not, and so that it cannot be loaded.
 func TestChangedBetweenPlanAndApply(t *testing.T) {
 	tests := []struct{ name, change string }{
-		{"a chain that is refilled", "insert rule ip weft svc-web-0 dnat to 198.51.100.66"},
+		{"a chain that is refilled", "insert rule ip weft nodeports-30000-30007 dnat to 198.51.100.66"},
 		{"a chain that is not", "insert rule ip weft services counter"},
 		{"a chain that is not, harmfully", "insert rule ip weft services return"},
-		{"a chain that is refilled is gone", "delete element ip weft service-nodeports { tcp . 30000 }; flush chain ip weft svc-web-0; delete chain ip weft svc-web-0"},
-		{"an element", "delete element ip weft service-nodeports { tcp . 30001 }"},
-		{"an element elsewhere", "delete element ip weft service-nodeports { tcp . 30001 }; add element ip weft service-nodeports { tcp . 30001 : drop }"},
+		{"a chain that is refilled is gone", "delete element ip weft service-nodeports { tcp . 30000 }; flush chain ip weft nodeports-30000-30007; delete chain ip weft nodeports-30000-30007"},
+		{"an element", "delete element ip weft service-nodeports { tcp . 30008 }"},
+		{"an element elsewhere", "delete element ip weft service-nodeports { tcp . 30008 }; add element ip weft service-nodeports { tcp . 30008 : drop }"},
 		{"another's chain", "add chain ip weft stray"},
 		{"another's element", "add element ip weft service-nodeports { tcp . 31000 : drop }"},
 		{"an object", "add counter ip weft stray"},

@@ -36,7 +36,7 @@ func TestNftMisbehaves(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var path string
-			over := render.Vars{"heartbeat": "2s", "chainName": "svc-{name}"}
+			over := render.Vars{"heartbeat": "2s"}
 			r := start(t, over, func(l *apply.Loop) {
 				fakeNft(t, l, real)
 				path = l.Runner.Path

@@ -154,6 +154,9 @@ func printEverything(t testing.TB) *render.Set {
 		t.Fatal(err)
 	}
 	for i := range files {
+		if files[i].Name == "_chain.nft.tmpl" {
+			files[i].Text = `{{ define "chain" }}{{ chainName . }}{{ end }}`
+		}
 		if files[i].Name == "_service.nft.tmpl" {
 			files[i].Text = `{{ define "service" }}	chain {{ chainName . }} {
 		counter comment {{ comment .Namespace }}

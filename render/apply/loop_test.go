@@ -202,7 +202,7 @@ func TestBrokenInputsUntried(t *testing.T) { brokenInputs(t, (*apply.Loop).Witho
 func TestWrongFromTheStart(t *testing.T) {
 	service := filepath.Join("set", "_service.nft.tmpl")
 	var r *rig
-	wrong, good := `{{ define "service" }}	chain {{ chainName . }} {
+	wrong, good := `{{ define "service" }}	chain {{ template "chain" . }} {
 		meta l4proto tcp dnat to 198.51.100.9:80
 	}
 {{ end }}`, ""
@@ -239,15 +239,15 @@ func brokenInputs(t *testing.T, change func(*apply.Loop)) {
 		{"state that is no YAML", "state.yaml", "{", "state.yaml:1"},
 		{"template that does not parse", service, "{{ if }}", "_service.nft.tmpl:1: missing value for if"},
 		{"template that fails", service, `{{ define "service" }}{{ .Nope }}{{ end }}`, "_service.nft.tmpl:1:26: for ServicePort ns/web"},
-		{"template that fails the lint", service, `{{ define "service" }}	chain {{ chainName . }} {
+		{"template that fails the lint", service, `{{ define "service" }}	chain {{ template "chain" . }} {
 		drop
 	}
 {{ end }}`, "_service.nft.tmpl:2: for ServicePort ns/web"},
-		{"template that nft refuses", service, `{{ define "service" }}	chain {{ chainName . }} {
+		{"template that nft refuses", service, `{{ define "service" }}	chain {{ template "chain" . }} {
 		nonsense
 	}
 {{ end }}`, "_service.nft.tmpl:2: for ServicePort ns/web"},
-		{"template that does something else", service, `{{ define "service" }}	chain {{ chainName . }} {
+		{"template that does something else", service, `{{ define "service" }}	chain {{ template "chain" . }} {
 		meta l4proto tcp dnat to 198.51.100.9:80
 	}
 {{ end }}`, "not proven"},

@@ -65,7 +65,7 @@ func TestReportsProof(t *testing.T) {
 func TestReportsFailures(t *testing.T) {
 	service := filepath.Join("set", "_service.nft.tmpl")
 	chain := func(rule string) string {
-		return "{{ define \"service\" }}	chain {{ chainName . }} {\n		" + rule + "\n	}\n{{ end }}"
+		return "{{ define \"service\" }}	chain {{ template \"chain\" . }} {\n		" + rule + "\n	}\n{{ end }}"
 	}
 	tests := []struct {
 		name, file, text string

@@ -65,7 +65,9 @@ func (tx *Transaction) table(b, a *Table) {
 		*change = tableChange{family: a.Family, name: a.Name, deleted: true}
 		tx.Replaced = append(tx.Replaced, Replaced{"table " + a.Family + " " + a.Name, why})
 	}
-	change.addition, change.whole = additionOf(a), true
+	whole := *a
+	whole.Chains = joinAll(a.Chains)
+	change.addition, change.whole = additionOf(&whole), true
 	tx.add(change, Touched{Whole: true})
 }
 

@@ -274,7 +274,7 @@ func (c *chainChange) part() (part chainPart, ok bool) {
 func (c *chainChange) insertions() []insertion {
 	var list []insertion
 	for i := c.before - 1; i >= 0; i-- {
-		list = append(list, insertion{c.new, &c.new.Rules[i]})
+		list = append(list, insertion{c.new, i})
 	}
 	return list
 }

@@ -39,9 +39,13 @@ func (d *tableDiff) compare() (why string) {
 	if why := d.pair(); why != "" {
 		return why
 	}
-	d.again = map[any]string{}
-	d.findReplaced()
-	d.findMisplaced()
+	d.findAgain()
+	if d.join() {
+		if why := d.pair(); why != "" {
+			return why
+		}
+		d.findAgain()
+	}
 	if d.dormancy() && d.basesComeOrGo() {
 		return "it is put to sleep or woken up, and the kernel takes no change of base chains with that"
 	}
@@ -52,6 +56,30 @@ func (d *tableDiff) compare() (why string) {
 	d.write()
 	d.touch()
 	return ""
+}
+
+// findAgain finds what is replaced.
+func (d *tableDiff) findAgain() {
+	d.again, d.replaced = map[any]string{}, nil
+	d.findReplaced()
+	d.findMisplaced()
+}
+
+// join joins the blocks of all chains, where chains matter that are the same on both
+// sides: if something is replaced, to which they may refer, or if the order of base
+// chains does. It is false if there is nothing to join.
+func (d *tableDiff) join() bool {
+	if len(d.again) == 0 && !d.basesDiffer() {
+		return false
+	}
+	before, after := joinAll(d.old.Chains), joinAll(d.new.Chains)
+	if len(before) == len(d.old.Chains) && len(after) == len(d.new.Chains) {
+		return false
+	}
+	old, new := *d.old, *d.new
+	old.Chains, new.Chains = before, after
+	d.old, d.new = &old, &new
+	return true
 }
 
 // head compares what a table is without its blocks.
@@ -94,7 +122,10 @@ func (d *tableDiff) dormancy() bool {
 // pair matches the blocks by their names.
 func (d *tableDiff) pair() (why string) {
 	var twice [3]string
-	d.chains, twice[0] = pairUp(d.old.Chains, d.new.Chains, func(c *Chain) string { return c.Name })
+	before, after := unshared(d.old.Chains, d.new.Chains)
+	names := namesOf(before, after)
+	before, after = names.joined(d.old.Chains), names.joined(d.new.Chains)
+	d.chains, twice[0] = pairUp(before, after, func(c *Chain) string { return c.Name })
 	d.sets, twice[1] = pairUp(d.old.Sets, d.new.Sets, func(s *Set) string { return s.Name })
 	d.objects, twice[2] = pairUp(d.old.Objects, d.new.Objects, func(o *Object) string { return o.Kind + " " + o.Name })
 	for _, name := range twice {

@@ -44,6 +44,7 @@ func TestDiff(t *testing.T) {
 			"a priority", edit("type nat hook prerouting priority -150; policy accept;", "type nat hook prerouting priority -151; policy accept;"),
 			"delete chain ip weft prerouting\ntable ip weft {\n\tchain prerouting {\n\t\ttype nat hook prerouting priority -151; policy accept;\n\t\tjump services\n\t}\n}\n",
 		},
+		{"a chain in blocks", base + "table ip weft {\n\tchain services {\n\t\treturn\n\t}\n}\n", "table ip weft {\n\tchain services {\n\t\treturn\n\t}\n}\n"},
 		{"no table", "", "delete table ip weft\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

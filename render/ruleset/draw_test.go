@@ -24,6 +24,16 @@ type drawnBlock struct {
 	uses     map[string]string
 	head     string // of a chain
 	rules    []string
+	later    []string // those of them in a block of their own, behind all others
+}
+
+// end gives the block of a chain its text, and now and then parts it in two.
+func (b *drawnBlock) end(t *rapid.T) {
+	n := len(b.rules)
+	if n > 0 && chance(t, 25) {
+		n = rapid.IntRange(0, n).Draw(t, "in the first block")
+	}
+	b.text, b.later = b.head+strings.Join(b.rules[:n], "")+"\t}\n", b.rules[n:]
 }
 
 // String is the table as text, nothing for none.
@@ -41,6 +51,11 @@ func (d *drawn) String() string {
 	}
 	for _, name := range d.order {
 		b.WriteString(d.blocks[name].text)
+	}
+	for _, name := range d.order {
+		if later := d.blocks[name].later; len(later) > 0 {
+			fmt.Fprintf(&b, "\tchain %s {\n%s\t}\n", name, strings.Join(later, ""))
+		}
 	}
 	b.WriteString("}\n")
 	return b.String()
@@ -246,7 +261,7 @@ func (d *drawn) drawChain(t *rapid.T, name string, b *drawnBlock) {
 	}
 	b.head = "\tchain " + name + " {\n" + head
 	b.rules = d.drawRules(t, name, nat, b)
-	b.text = b.head + strings.Join(b.rules, "") + "\t}\n"
+	b.end(t)
 }
 
 func (d *drawn) drawRules(t *rapid.T, chain string, nat bool, b *drawnBlock) []string {
@@ -262,7 +277,7 @@ func (d *drawn) grow(t *rapid.T, name string, old drawnBlock) drawnBlock {
 	b := drawnBlock{is: old.is, head: old.head, uses: maps.Clone(old.uses)}
 	before, behind := d.drawRules(t, name, name[0] == 'n', &b), d.drawRules(t, name, name[0] == 'n', &b)
 	b.rules = slices.Concat(before, old.rules, behind)
-	b.text = b.head + strings.Join(b.rules, "") + "\t}\n"
+	b.end(t)
 	return b
 }
 

@@ -70,15 +70,18 @@ func (t *Table) has(e Edit) bool {
 }
 
 func (t *Table) editChain(e Edit) {
-	i := slices.IndexFunc(t.Chains, func(c *Chain) bool { return c.Name == e.Chain })
+	is := func(c *Chain) bool { return c.Name == e.Chain }
+	i := slices.IndexFunc(t.Chains, is)
 	edited := &Chain{Name: e.Chain, Rules: []Rule{{Text: unlike}}}
+	if i >= 0 {
+		old := joinAll(slices.DeleteFunc(slices.Clone(t.Chains), func(c *Chain) bool { return !is(c) }))[0]
+		edited.Base, edited.Comment = old.Base, old.Comment
+		t.Chains = slices.DeleteFunc(t.Chains, is)
+	}
 	switch {
-	case e.Gone && i >= 0:
-		t.Chains = slices.Delete(t.Chains, i, i+1)
 	case e.Gone:
 	case i >= 0:
-		edited.Base, edited.Comment = t.Chains[i].Base, t.Chains[i].Comment
-		t.Chains[i] = edited
+		t.Chains = slices.Insert(t.Chains, i, edited)
 	default:
 		t.Chains = append(t.Chains, edited)
 	}

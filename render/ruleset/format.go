@@ -124,17 +124,18 @@ func (w *writer) object(o *Object) {
 }
 
 func (w *writer) chain(c chainPart) {
-	w.from(c.Chain, c.at)
+	w.from(c.first(), c.at)
 	w.line(1, "chain ", c.Name, " {")
 	if c.head {
 		w.comment(2, c.Comment)
 	}
 	if c.head && c.Base != nil {
-		w.from(c.Chain, c.Base.at)
+		w.from(c.first(), c.Base.at)
 		w.base(c.Base)
 	}
+	before := len(c.Rules) - len(c.rules)
 	for i := range c.rules {
-		w.from(c.Chain, c.rules[i].at)
+		w.from(c.block(before+i), c.rules[i].at)
 		w.line(2, c.rules[i].Text)
 	}
 	w.line(1, "}")

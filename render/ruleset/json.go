@@ -105,7 +105,7 @@ func (d *document) change(c *tableChange, old *Ruleset) {
 		d.addition(t, a, c)
 	}
 	for _, i := range c.insertions {
-		d.rule("insert", t, i.chain, slices.IndexFunc(i.chain.Rules, func(r Rule) bool { return r.at == i.rule.at && r.Text == i.rule.Text }))
+		d.rule("insert", t, i.chain, i.rule)
 	}
 	for _, l := range c.elements {
 		d.elements("add", t, l.set, l.elements, d.new)
@@ -236,7 +236,7 @@ func (d *document) chainHead(t tableObject, c *Chain) {
 
 func (d *document) rule(verb string, t tableObject, c *Chain, i int) {
 	rules := d.new.rules[t.key("chain", c.Name)]
-	if i < 0 || len(rules) != len(c.Rules) {
+	if len(rules) != len(c.Rules) {
 		d.fail(t.key("chain", c.Name))
 		return
 	}

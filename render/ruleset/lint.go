@@ -80,11 +80,11 @@ type scopeKey struct{ family, name string }
 
 // scope is what the rules of a table can refer to.
 type scope struct {
-	chains     map[string]*Chain
+	chains     map[string][]*Chain // the blocks of each
 	sets       map[string]placedSet
 	flowtables map[string]bool
-	events     map[string][]event  // of each chain: what its rules do
-	looks      map[string][]string // of each chain: the sets that it looks into, if any
+	events     map[*Chain][]event  // of each block: what its rules do
+	looks      map[*Chain][]string // of each block: the sets that it looks into, if any
 	verdicts   map[*Set][]event    // of each element of a map; without an action where it has none
 }
 
@@ -199,8 +199,8 @@ func (l *linter) table(t *Table, base int) {
 func (l *linter) collect(s *scope, it *item, at int) {
 	switch c := it.content.(type) {
 	case *Chain:
-		l.define(at+c.at, "chain", c.Name, s.chains[c.Name] != nil)
-		s.chains[c.Name] = c
+		s.chains[c.Name] = append(s.chains[c.Name], c)
+		l.define(at+c.at, "chain", c.Name, !shareChain(s.chains[c.Name]))
 	case *Set:
 		l.define(at+c.at, "set or map", c.Name, s.sets[c.Name].Set != nil)
 		s.sets[c.Name] = placedSet{c, at}
@@ -216,8 +216,8 @@ func (l *linter) scope(t *Table) *scope {
 	key := scopeKey{t.Family, t.Name}
 	if l.scopes[key] == nil {
 		l.scopes[key] = &scope{
-			chains: map[string]*Chain{}, sets: map[string]placedSet{}, flowtables: map[string]bool{},
-			events: map[string][]event{}, looks: map[string][]string{}, verdicts: map[*Set][]event{},
+			chains: map[string][]*Chain{}, sets: map[string]placedSet{}, flowtables: map[string]bool{},
+			events: map[*Chain][]event{}, looks: map[*Chain][]string{}, verdicts: map[*Set][]event{},
 		}
 	}
 	return l.scopes[key]
@@ -226,9 +226,14 @@ func (l *linter) scope(t *Table) *scope {
 // define judges the name of a block.
 func (l *linter) define(at int, what, name string, again bool) {
 	l.name(at, what, name)
-	if again {
-		l.add(at, "duplicate", "a second %s %s: nft would add this one's lines to the first", what, name)
+	if !again {
+		return
 	}
+	allowed := ""
+	if what == "chain" {
+		allowed = "; expected another name, or a destination port at the beginning of each rule of both (`th dport 30000 ...`)"
+	}
+	l.add(at, "duplicate", "a second %s %s: nft would add this one's lines to the first%s", what, name, allowed)
 }
 
 func (l *linter) name(at int, what, name string) {
@@ -276,7 +281,7 @@ func (l *linter) chain(s *scope, family string, c *Chain, at int) {
 	l.looks = nil
 	l.rules(s, c, at)
 	if len(l.looks) > 0 {
-		s.looks[c.Name] = append(s.looks[c.Name], l.looks...)
+		s.looks[c] = l.looks
 	}
 }
 
@@ -294,7 +299,7 @@ func (l *linter) rules(s *scope, c *Chain, at int) {
 		read.rule()
 		l.facts, l.events = append(l.facts, read.facts), read.events
 	}
-	s.events[c.Name] = append(s.events[c.Name], l.events...)
+	s.events[c] = slices.Clone(l.events)
 	l.cascade(l.facts)
 	l.hashes(l.facts)
 }

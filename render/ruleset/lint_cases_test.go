@@ -61,6 +61,9 @@ var lintCases = []lintCase{
 
 	// Names and references.
 	{"duplicate chain", inTable("chain a {\n}\nchain a {\n}"), ids("duplicate"), accepted},
+	{"blocks of one chain", inTable("chain a {\nth dport 1 accept\nth dport 1 drop\n}\nchain b {\n}\nchain a {\ntcp dport 2 accept\n}"), nil, accepted},
+	{"a block without a port", inTable("chain a {\nth dport 1 accept\n}\nchain a {\naccept\n}"), ids("duplicate"), accepted},
+	{"two blocks of a base chain", inTable("chain a {\ntype filter hook input priority 0;\ntcp dport 1 accept\n}\nchain a {\ntcp dport 2 accept\n}"), ids("duplicate"), accepted},
 	{"duplicate set and map", inTable("set a {\ntype inet_service\n}\nmap a {\ntype inet_service : verdict\n}"), ids("duplicate"), refused},
 	{"chain and set of one name", inTable("chain a {\n}\nset a {\ntype inet_service\n}"), nil, accepted},
 	{"undefined jump", inChain("jump nowhere"), ids("undefined"), refused},

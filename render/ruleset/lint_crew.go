@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"maps"
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
@@ -28,7 +29,7 @@ func (l *linter) chains(s *scope, family string, list []placedChain) {
 	var group errgroup.Group
 	for i := range parts {
 		own := *s // of which a judge of chains changes no more than these two
-		own.events, own.looks = map[string][]event{}, map[string][]string{}
+		own.events, own.looks = map[*Chain][]event{}, map[*Chain][]string{}
 		parts[i], scopes[i] = &linter{text: l.text, opts: l.opts}, &own
 		from, to := i*len(list)/workers, (i+1)*len(list)/workers
 		group.Go(func() error {
@@ -51,10 +52,6 @@ func (l *linter) each(s *scope, family string, list []placedChain) {
 
 // take takes in what another scope of the same table knows of chains.
 func (s *scope) take(other *scope) {
-	for name, events := range other.events {
-		s.events[name] = append(s.events[name], events...)
-	}
-	for name, looks := range other.looks {
-		s.looks[name] = append(s.looks[name], looks...)
-	}
+	maps.Copy(s.events, other.events)
+	maps.Copy(s.looks, other.looks)
 }

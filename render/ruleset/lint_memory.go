@@ -40,8 +40,8 @@ func (l *Linter) Lint(rs *Ruleset, opts Options) []Finding {
 
 // shorten forgets that rules behind one another do the same, as thousands do.
 func (s *scope) shorten() {
-	for name, events := range s.events {
-		s.events[name] = slices.Clone(slices.CompactFunc(events, alike))
+	for c, events := range s.events {
+		s.events[c] = slices.Clone(slices.CompactFunc(events, alike))
 	}
 }
 
@@ -101,14 +101,13 @@ func (l *Linter) tableStillClean(old, new *Table) bool {
 	if itemsHaveResidue(old.members, new.members) {
 		return false
 	}
-	chains, twice := pairUp(old.Chains, new.Chains, func(c *Chain) string { return c.Name })
-	sets, twiceSet := pairUp(old.Sets, new.Sets, func(s *Set) string { return s.Name })
-	if twice+twiceSet != "" || len(sets.gone)+len(sets.added) > 0 {
+	sets, twice := pairUp(old.Sets, new.Sets, func(s *Set) string { return s.Name })
+	if twice != "" || len(sets.gone)+len(sets.added) > 0 {
 		return false
 	}
 	j := judgement{l.linter, l.linter.scope(new), new.Family, l.reach[scopeKey{new.Family, new.Name}]}
-	j.names(chains)
-	ok := j.sets(sets.changed) && j.chains(chains, sets.changed) && !j.missed(chains.gone)
+	gone, added := unshared(old.Chains, new.Chains)
+	ok := j.names(gone, added) && j.sets(sets.changed) && j.chains(added, sets.changed) && !j.missed(gone)
 	return ok && len(l.linter.findings) == 0
 }
 
@@ -121,24 +120,26 @@ type judgement struct {
 	reach  reach
 }
 
-// names notes which chains there are.
-func (j *judgement) names(p pairs[Chain]) {
-	for _, c := range p.gone {
-		delete(j.scope.chains, c.Name)
+// names notes which blocks of chains there are; false if two of them may not be of
+// one chain.
+func (j *judgement) names(gone, added []*Chain) bool {
+	for _, c := range gone {
+		left := slices.DeleteFunc(j.scope.chains[c.Name], func(b *Chain) bool { return b == c })
+		if j.scope.chains[c.Name] = left; len(left) == 0 {
+			delete(j.scope.chains, c.Name)
+		}
 		j.forget(c)
 	}
-	for _, c := range p.changed {
-		j.scope.chains[c.new.Name] = c.new
-	}
-	for _, c := range p.added {
+	for _, c := range added {
 		j.name(0, "chain", c.Name)
-		j.scope.chains[c.Name] = c
+		j.scope.chains[c.Name] = append(j.scope.chains[c.Name], c)
 	}
+	return !slices.ContainsFunc(added, func(c *Chain) bool { return !shareChain(j.scope.chains[c.Name]) })
 }
 
 func (j *judgement) forget(c *Chain) {
-	delete(j.scope.events, c.Name)
-	delete(j.scope.looks, c.Name)
+	delete(j.scope.events, c)
+	delete(j.scope.looks, c)
 }
 
 // sets judges the elements that are new. Where those of a map matter to the rules
@@ -191,16 +192,12 @@ func follow[T any](old, new []*T) []int {
 	return was
 }
 
-// chains judges the chains that are new or changed, and those that look into a
-// map that changed.
-func (j *judgement) chains(p pairs[Chain], sets []pair[Set]) bool {
-	list := slices.Clone(p.added)
-	for _, c := range p.changed {
-		list = append(list, c.new)
-	}
+// chains judges the blocks that are new, and those that look into a map that changed.
+func (j *judgement) chains(added []*Chain, sets []pair[Set]) bool {
+	list := slices.Clone(added)
 	for _, s := range sets {
-		for name, looks := range j.scope.looks {
-			if c := j.scope.chains[name]; c != nil && s.new.Map && slices.Contains(looks, s.new.Name) && !slices.Contains(list, c) {
+		for c, looks := range j.scope.looks {
+			if s.new.Map && slices.Contains(looks, s.new.Name) && !slices.Contains(list, c) {
 				list = append(list, c)
 			}
 		}
@@ -224,19 +221,24 @@ func (j *judgement) missed(gone []*Chain) bool {
 	if len(gone) == 0 {
 		return false
 	}
-	names := byName(gone, func(c *Chain) string { return c.Name })
+	names := map[string]bool{}
+	for _, c := range gone {
+		if j.scope.chains[c.Name] == nil {
+			names[c.Name] = true
+		}
+	}
+	if len(names) == 0 {
+		return false
+	}
+	misses := func(e event) bool { return e.action == jumps && names[e.target] }
 	for _, events := range j.scope.events {
-		for _, e := range events {
-			if e.action == jumps && names[e.target] != nil {
-				return true
-			}
+		if slices.ContainsFunc(events, misses) {
+			return true
 		}
 	}
 	for _, events := range j.scope.verdicts {
-		for _, e := range events {
-			if e.action == jumps && names[e.target] != nil {
-				return true
-			}
+		if slices.ContainsFunc(events, misses) {
+			return true
 		}
 	}
 	return false
@@ -280,7 +282,7 @@ func (r reach) again(s *scope, c *Chain) bool {
 // follow goes on from a chain in all manners in which packets come to it.
 func (r reach) follow(s *scope, name string) bool {
 	how := r[name]
-	for _, e := range s.events[name] {
+	for e := range s.eventsOf(name) {
 		switch {
 		case e.action == translates && how&unmatched != 0 && !e.matched,
 			e.action == drops && how&fromNat != 0:

@@ -33,18 +33,36 @@ type steered struct {
 	entry    string
 	shared   string
 	known    []string
+	bare     int // a ServicePort whose rules do not look at the port
+}
+
+// chainOf is the chain of a ServicePort: the last ones share theirs.
+func chainOf(n int) string {
+	if n > 6 {
+		return "group"
+	}
+	return fmt.Sprintf("svc-%d", n)
+}
+
+// chain is what a ServicePort adds to its chain.
+func (s *steered) chain(n int) string {
+	rules := serviceRules[s.services[n]]
+	if n > 6 && n != s.bare {
+		match := fmt.Sprintf("th dport %d ", 30000+n)
+		rules = match + strings.ReplaceAll(rules, "\n\t\t", "\n\t\t"+match)
+	}
+	return fmt.Sprintf("\tchain %s {\n\t\t%s\n\t}\n", chainOf(n), rules)
 }
 
 func (s *steered) parts() []string {
 	var ports, chains []string
 	for n := range 10 {
-		rules, ok := s.services[n]
-		if !ok {
+		if _, ok := s.services[n]; !ok {
 			continue
 		}
-		ports = append(ports, fmt.Sprintf("\t\t\ttcp . %d comment \"ns/service-%d\" : goto svc-%d,\n", 30000+n, n, n))
+		ports = append(ports, fmt.Sprintf("\t\t\ttcp . %d comment \"ns/service-%d\" : goto %s,\n", 30000+n, n, chainOf(n)))
 		if n != s.missing {
-			chains = append(chains, fmt.Sprintf("\tchain svc-%d {\n\t\t%s\n\t}\n", n, serviceRules[rules]))
+			chains = append(chains, s.chain(n))
 		}
 	}
 	parts := []string{"table ip weft {\n\tset ips {\n\t\ttype ipv4_addr\n\t\telements = { 10.1.0.1 }\n\t}\n"}
@@ -65,8 +83,8 @@ func (s *steered) parts() []string {
 }
 
 func drawSteered(t *rapid.T) *steered {
-	s := &steered{services: map[int]int{}, missing: -1}
-	for n := range 8 {
+	s := &steered{services: map[int]int{}, missing: -1, bare: -1}
+	for n := range 10 {
 		s.services[n] = rapid.IntRange(0, 4).Draw(t, "rules")
 	}
 	s.entry, s.shared, s.known = entries[0], "counter", []string{" 10.2.0.1"}
@@ -77,7 +95,11 @@ var entries = []string{"ip daddr @ips meta l4proto . th dport vmap @ports", "met
 
 func (s *steered) edit(t *rapid.T) {
 	n := rapid.IntRange(0, 9).Draw(t, "service")
-	switch rapid.IntRange(0, 9).Draw(t, "edit") {
+	switch rapid.IntRange(0, 11).Draw(t, "edit") {
+	case 10:
+		s.bare = n
+	case 11:
+		s.bare = -1
 	case 0, 1, 2:
 		s.services[n] = rapid.IntRange(0, 4).Draw(t, "rules")
 	case 3:

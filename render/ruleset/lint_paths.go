@@ -1,5 +1,7 @@
 package ruleset
 
+import "iter"
+
 // action is what a rule can do with a packet that matters to lint.
 type action uint8
 
@@ -63,8 +65,21 @@ func (w *walker) chain(name string, matched bool) {
 		return
 	}
 	w.seen[v] = true
-	for _, e := range w.scope.events[name] {
+	for e := range w.scope.eventsOf(name) {
 		w.event(e, matched || e.matched)
+	}
+}
+
+// eventsOf is what the rules of a chain do.
+func (s *scope) eventsOf(name string) iter.Seq[event] {
+	return func(yield func(event) bool) {
+		for _, block := range s.chains[name] {
+			for _, e := range s.events[block] {
+				if !yield(e) {
+					return
+				}
+			}
+		}
 	}
 }
 

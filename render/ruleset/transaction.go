@@ -126,8 +126,10 @@ type chainPart struct {
 // insertion is a rule that goes before all others of its chain.
 type insertion struct {
 	chain *Chain
-	rule  *Rule
+	rule  int // of the chain's
 }
+
+func (i insertion) text() string { return i.chain.Rules[i.rule].Text }
 
 // elementList are elements that are added to a set.
 type elementList struct {
@@ -159,8 +161,8 @@ func (c *tableChange) write(w *writer) {
 		w.addition(table, c.addition)
 	}
 	for _, i := range c.insertions {
-		w.from(i.chain, i.rule.at)
-		w.line(0, "insert rule ", table, " ", i.chain.Name, " ", i.rule.Text)
+		w.from(i.chain.block(i.rule), i.chain.Rules[i.rule].at)
+		w.line(0, "insert rule ", table, " ", i.chain.Name, " ", i.text())
 	}
 	for _, l := range c.elements {
 		w.elementCommand("add element "+table+" "+l.set.Name, l.elements, func(e *Element) string { return e.Text })

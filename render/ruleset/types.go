@@ -65,15 +65,17 @@ type Statement struct {
 	closed  bool // by the brace of its block
 }
 
-// Chain is one `chain NAME { }` block.
+// Chain is one `chain NAME { }` block. A chain may be written in several blocks,
+// whose rules then stand one behind the other; each of them is a Chain.
 type Chain struct {
 	Name    string
 	Base    *Base // nil for a chain that the kernel does not call by itself
 	Comment string
 	Rules   []Rule
 
-	text string // of its item
-	at   int
+	text   string // of its item
+	at     int
+	blocks []*Chain // of which it was joined, if it was
 }
 
 // Base is where the kernel calls a chain.
