@@ -14,6 +14,13 @@ type item struct {
 	content any
 	text    string // empty for a *Table and a *Set that have a body
 	at      int    // of the statement, in the item
+	ends    bool   // it is the same whatever stands behind it
+}
+
+func newItem(content any, text string, at int) *item {
+	it := &item{content: content, text: text, at: at}
+	it.ends = it.isComplete()
+	return it
 }
 
 type (

@@ -210,7 +210,7 @@ func parseSome[T any](u *update, from, to int, parse func(text string) (sequence
 // topItem keeps an item of the top level, or makes a table of it anew.
 func (u *update) topItem(it *item, from, to int) (*item, int, int, bool) {
 	if at, ok := u.kept(from, to); ok {
-		return it, at, at + to - from, it.ends()
+		return it, at, at + to - from, it.ends
 	}
 	t, ok := it.content.(*Table)
 	if !ok || len(t.members.members) == 0 {
@@ -225,7 +225,7 @@ func (u *update) topItem(it *item, from, to int) (*item, int, int, bool) {
 	if !ok || n.collect() >= 0 {
 		return nil, 0, 0, false
 	}
-	return &item{content: n, at: it.at}, newFrom, newTo, true
+	return newItem(n, "", it.at), newFrom, newTo, true
 }
 
 // edges finds head and tail of a body in the new text.
@@ -238,7 +238,7 @@ func edges[T any](u *update, b *body[T], from, to int) (newFrom, newTo int, ok b
 // tableItem keeps an item of a table, or makes a set of it anew.
 func (u *update) tableItem(it *item, from, to int) (*item, int, int, bool) {
 	if at, ok := u.kept(from, to); ok {
-		return it, at, at + to - from, it.ends()
+		return it, at, at + to - from, it.ends
 	}
 	s, ok := it.content.(*Set)
 	if !ok || s.lists != 1 {
@@ -254,7 +254,7 @@ func (u *update) tableItem(it *item, from, to int) (*item, int, int, bool) {
 		return nil, 0, 0, false
 	}
 	n.Elements = n.members.members
-	return &item{content: &n, at: it.at}, newFrom, newTo, true
+	return newItem(&n, "", it.at), newFrom, newTo, true
 }
 
 // element keeps an element.
@@ -273,8 +273,8 @@ func separated(elements []*Element) bool {
 	return len(elements) > 0
 }
 
-// ends tells whether the item is the same whatever stands behind it.
-func (it *item) ends() bool {
+// isComplete tells whether the item is the same whatever stands behind it.
+func (it *item) isComplete() bool {
 	last := it.text
 	switch c := it.content.(type) {
 	case *Table:
@@ -315,7 +315,7 @@ func (t *Table) parseItems(text string) (sequence[item], bool) {
 
 func allEnd(items sequence[item]) bool {
 	for _, it := range items.members {
-		if !it.ends() {
+		if !it.ends {
 			return false
 		}
 	}

@@ -85,14 +85,14 @@ func (p *parser) topItem(first token) any {
 // item adds what was read since the last member of a sequence that begins at from.
 func (p *parser) item(items *sequence[item], from int, first token, content any) {
 	start := from + items.length()
-	it := &item{content: content, text: p.text[start:p.pos], at: first.at - start}
+	it := newItem(content, p.text[start:p.pos], first.at-start)
 	items.add(it, p.pos-from)
 }
 
 // blankItem adds what is left at the end of a text.
 func (p *parser) blankItem(items *sequence[item], from int) {
 	if start := from + items.length(); start < p.pos {
-		items.add(&item{text: p.text[start:p.pos]}, p.pos-from)
+		items.add(newItem(nil, p.text[start:p.pos], 0), p.pos-from)
 	}
 }
 
