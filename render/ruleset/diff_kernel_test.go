@@ -85,7 +85,7 @@ func (h *held) read(conn *nfnl.Conn, family nfnl.Family, table string) error {
 		h.handles[name("set", s.Name)] = fmt.Sprint(s.Handle)
 		h.Netlink[name("set", s.Name)] = append([]string{head}, list...)
 	}
-	rules, err := conn.Rules(ctx, family, table, "")
+	rules, err := conn.Rules(ctx, family, table)
 	if err != nil {
 		return err
 	}

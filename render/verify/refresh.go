@@ -241,6 +241,7 @@ func (u *update) changedChain(old, c *chain) (Change, bool) {
 	}
 	a, b := old.Chain, c.Chain
 	a.Handle, b.Handle = 0, 0
+	a.Use, b.Use = 0, 0
 	if !reflect.DeepEqual(a, b) {
 		return Change{Head: true}, true
 	}

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -40,5 +41,33 @@ func TestRulesAreShared(t *testing.T) {
 	}
 	if err := tab.distribute([]*nfnl.Rule{{Chain: "b"}}); err == nil {
 		t.Error("a chain was told of twice, and nobody noticed")
+	}
+}
+
+// TestReadAlone: chains of many rules are read one by one, many chains of few rules and
+// small tables at once.
+func TestReadAlone(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		chains, rules int
+		alone         bool
+	}{
+		{"small", 20, 10, false},
+		{"a hundred ServicePorts in cascade", 13, 80, false},
+		{"all NodePorts in cascade", 346, 80, true},
+		{"a chain for each NodePort", 2768, 1, false},
+		{"one chain of very many rules", 1, 2768, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tab := &table{chains: map[string]*chain{}}
+			for i := range tt.chains {
+				name := fmt.Sprint(i)
+				tab.chains[name] = newChain(tab, nfnl.Chain{Name: name, Use: uint32(tt.rules)}, nil)
+			}
+			names := tab.readAlone()
+			if alone := len(names) > 0; alone != tt.alone || alone && len(names) != tt.chains {
+				t.Errorf("%d of %d chains are read alone", len(names), tt.chains)
+			}
+		})
 	}
 }

@@ -102,26 +102,48 @@ func (c *Conn) Chain(ctx context.Context, f Family, table, name string) (Chain, 
 	return chain, err
 }
 
-// Rules reads the rules of a chain, or of all chains if chain is empty, in the
-// order in which the kernel walks them.
-func (c *Conn) Rules(ctx context.Context, f Family, table, chain string) ([]*Rule, error) {
-	filter := attribute(1, table)
-	if chain != "" {
-		filter = append(filter, attribute(2, chain)...)
+// Rules reads the rules of some chains one after the other, or of all chains of the
+// table if none is named, in the order in which the kernel walks them.
+//
+// All at once cost the square of their number: for each datagram of a dump, the kernel
+// walks the table's rules again from the first one on (__nf_tables_dump_rules).
+func (c *Conn) Rules(ctx context.Context, f Family, table string, chains ...string) ([]*Rule, error) {
+	filters := [][]byte{attribute(1, table)}
+	if len(chains) > 0 {
+		filters = filters[:0]
+	}
+	for _, name := range chains {
+		filters = append(filters, append(attribute(1, table), attribute(2, name)...))
 	}
 	var list []*Rule
 	err := c.consistent(ctx, false, func() error {
 		var d RuleDecoder
 		list = list[:0]
-		return c.ahead(ctx, msgGetRule, f, filter, func(b []byte) error {
+		decode := func(b []byte) error {
 			rule, err := d.Decode(b)
-			if err == nil && rule.Table == table && (chain == "" || rule.Chain == chain) {
+			if err == nil && rule.Table == table {
 				list = append(list, rule)
 			}
 			return err
-		})
+		}
+		return ahead(decode, func(hand func([]byte) error) error { return c.dumps(ctx, msgGetRule, f, filters, hand) })
 	})
 	return list, err
+}
+
+// dumps is one dump after the other. Whether one was interrupted is told behind the
+// last one.
+func (c *Conn) dumps(ctx context.Context, msg uint16, fam Family, filters [][]byte, f func([]byte) error) error {
+	var interrupted error
+	for _, filter := range filters {
+		switch err := c.dump(ctx, msg, fam, netlink.Dump, filter, f); {
+		case errors.Is(err, ErrInterrupted):
+			interrupted = err
+		case err != nil:
+			return err
+		}
+	}
+	return interrupted
 }
 
 // Sets reads the sets and maps of a table without their elements.
@@ -236,9 +258,9 @@ func (c *Conn) dump(ctx context.Context, msg uint16, fam Family, flags netlink.H
 // may wait.
 const together = 64
 
-// ahead is dump for what is long to list and to decode: the kernel writes the next
-// datagram while the last one is decoded.
-func (c *Conn) ahead(ctx context.Context, msg uint16, fam Family, filter []byte, decode func([]byte) error) error {
+// ahead decodes what is long to list and to decode: the kernel writes the next
+// datagram while the last one is decoded. What is read is handed on.
+func ahead(decode func([]byte) error, read func(hand func([]byte) error) error) error {
 	batches := make(chan [][]byte, together)
 	decoded := make(chan error, 1)
 	go func() {
@@ -251,7 +273,7 @@ func (c *Conn) ahead(ctx context.Context, msg uint16, fam Family, filter []byte,
 		decoded <- err
 	}()
 	batch := make([][]byte, 0, together)
-	err := c.dump(ctx, msg, fam, netlink.Dump, filter, func(b []byte) error {
+	err := read(func(b []byte) error {
 		if batch = append(batch, b); len(batch) == together {
 			batches <- batch
 			batch = make([][]byte, 0, together)

@@ -116,6 +116,8 @@ type Chain struct {
 	Policy int32
 	// Flags are NFT_CHAIN_*.
 	Flags uint32
+	// Use is how many rules the chain has, and how many rules and elements refer to it.
+	Use uint32
 }
 
 // Hook is where a base chain is registered.

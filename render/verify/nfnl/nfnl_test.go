@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -108,7 +109,7 @@ func expressions(debug string) []string {
 
 func decoded(t *testing.T, c *nfnl.Conn, f nfnl.Family, table string) []string {
 	t.Helper()
-	rules, err := c.Rules(context.Background(), f, table, "")
+	rules, err := c.Rules(context.Background(), f, table)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,6 +267,39 @@ func TestObjects(t *testing.T) {
 	rules, err := c.Rules(ctx, nfnl.IPv4, "t", "base")
 	if err != nil || len(rules) != 1 || rules[0].Comment != "hello" {
 		t.Errorf("rules = %+v, %v", rules, err)
+	}
+}
+
+// TestRulesOfChains: rules that are read chain by chain, over several datagrams, are
+// those that are read all at once.
+func TestRulesOfChains(t *testing.T) {
+	ns := labtest.Scratch(t)
+	var text strings.Builder
+	text.WriteString("table ip t {\n")
+	names := []string{"none", "a", "b"}
+	for i, name := range names {
+		fmt.Fprintf(&text, "\tchain %s {\n", name)
+		for n := range 200 * i {
+			fmt.Fprintf(&text, "\t\ttcp dport %d counter accept comment \"rule %d\"\n", 1+n, n)
+		}
+		text.WriteString("\t}\n")
+	}
+	text.WriteString("}\n")
+	load(t, ns, text.String())
+	c, ctx := dial(t, ns), t.Context()
+	all, err := c.Rules(ctx, nfnl.IPv4, "t")
+	if err != nil || len(all) != 600 {
+		t.Fatalf("%d rules, %v, want 600", len(all), err)
+	}
+	alone, err := c.Rules(ctx, nfnl.IPv4, "t", names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(all, alone) {
+		t.Errorf("chain by chain: %d rules that are not those of all at once", len(alone))
+	}
+	if rules, err := c.Rules(ctx, nfnl.IPv4, "t", "none"); err != nil || len(rules) > 0 {
+		t.Errorf("rules of an empty chain = %v, %v", rules, err)
 	}
 }
 

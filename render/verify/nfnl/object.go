@@ -58,6 +58,8 @@ func DecodeChain(b []byte) (Chain, error) {
 			c.Hook = a.hook()
 		case 5:
 			c.Policy = int32(a.u32())
+		case 6:
+			c.Use = a.u32()
 		case 7:
 			c.Type = a.str()
 		case 10:
