@@ -30,7 +30,11 @@ func (a *agent) count(ctx context.Context, g *errgroup.Group) {
 		return
 	}
 	alone := !slices.Contains(a.status.Status().Agent.Parts, status.Watcher)
-	ledger := traffic.NewLedger(a.observer, a.status.State, alone)
+	var news <-chan struct{}
+	if alone {
+		news = a.status.News()
+	}
+	ledger := traffic.NewLedger(a.observer, a.status.State, news)
 	a.status.Counting(ledger.Traffic)
 	g.Go(func() error { return ledger.Run(ctx) })
 	if alone {

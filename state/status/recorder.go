@@ -32,6 +32,7 @@ type Recorder struct {
 	changes changes
 	// counting counts connections; nil if nothing does.
 	counting func() Traffic
+	news     chan struct{}
 }
 
 // part is a loop that promised to move.
@@ -43,6 +44,7 @@ func New(node, command, version string, parts ...Part) *Recorder {
 		node:  node,
 		agent: Agent{Command: command, Version: version, PID: os.Getpid(), Started: time.Now(), Parts: parts},
 		parts: map[Part]*part{}, inputs: map[Source]time.Time{}, work: map[Stage]*Work{},
+		news: make(chan struct{}, 1),
 	}
 	for _, p := range parts {
 		r.parts[p] = &part{by: time.Now().Add(firstMove)}
@@ -125,7 +127,8 @@ func (r *Recorder) Written(st *state.State) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state, r.written = st, true
+	r.adopt(st)
+	r.written = true
 	r.changes.written(st.Generation)
 	r.changes.proven(r.held.Proven, time.Now())
 	r.samples.take(st, time.Now())
@@ -141,8 +144,26 @@ func (r *Recorder) Wanted(st *state.State) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state, r.held.Wanted = st, st.Generation
+	r.adopt(st)
+	r.held.Wanted = st.Generation
 	r.samples.take(st, time.Now())
+}
+
+// adopt makes a state the newest, and leaves a notice of it.
+func (r *Recorder) adopt(st *state.State) {
+	r.state = st
+	select {
+	case r.news <- struct{}{}:
+	default:
+	}
+}
+
+// News has a notice when the newest State is another than before, for one reader.
+func (r *Recorder) News() <-chan struct{} {
+	if r == nil {
+		return nil
+	}
+	return r.news
 }
 
 // Loaded says that the kernel took rules, of which nothing is proven yet.

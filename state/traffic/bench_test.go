@@ -74,7 +74,7 @@ func listenLedger(b *testing.B, ns *lab.Namespace) func() {
 	stop, o := observed(b, ns)
 	st := floodState()
 	st.ServicePorts[0].Endpoints[0].Share = 1
-	l := NewLedger(o, func() *state.State { return st }, false)
+	l := NewLedger(o, func() *state.State { return st }, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = l.Run(ctx) }()

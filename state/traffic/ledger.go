@@ -21,7 +21,7 @@ import (
 type Ledger struct {
 	observer *Observer
 	states   func() *state.State
-	aims     bool
+	news     <-chan struct{} // where it aims: has a notice when there is another state
 
 	mu sync.Mutex
 	// asked is the state whose shares are asked for now.
@@ -51,12 +51,13 @@ const (
 )
 
 // NewLedger is a Ledger of what the observer counts. states gives the state whose
-// shares are asked for, which is nil before there is any. With aims, it also tells
-// the observer what to count, as nobody else does.
-func NewLedger(o *Observer, states func() *state.State, aims bool) *Ledger {
+// shares are asked for, which is nil before there is any. With news, which has a notice
+// whenever there is another state, it also tells the observer what to count, as nobody
+// else does.
+func NewLedger(o *Observer, states func() *state.State, news <-chan struct{}) *Ledger {
 	now := mark{at: time.Now()}
 	return &Ledger{
-		observer: o, states: states, aims: aims, older: now, newer: now,
+		observer: o, states: states, news: news, older: now, newer: now,
 		counted: map[status.Place]uint64{}, totals: map[status.Place]status.Arrivals{}, nodes: map[string]status.Arrivals{},
 	}
 }
@@ -73,8 +74,11 @@ func (l *Ledger) Run(ctx context.Context) error {
 		case <-l.observer.began:
 			l.resume()
 			timer.Reset(glance)
+		case <-l.news:
+			last = time.Now()
+			l.take(last)
 		case now := <-timer.C:
-			lull := !l.aims && l.observer.isQuiet()
+			lull := l.observer.isQuiet()
 			if lull || l.glance() || now.Sub(last) >= intake {
 				l.take(now)
 				last = now
@@ -91,7 +95,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 func (l *Ledger) resume() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if st := l.states(); !l.aims && changed(l.asked, st) {
+	if st := l.states(); l.news == nil && changed(l.asked, st) {
 		l.adopt(st)
 	}
 }
@@ -186,7 +190,7 @@ func (l *Ledger) adopt(st *state.State) {
 	if len(gone) > 0 {
 		l.forgetNodes(st)
 	}
-	if l.aims {
+	if l.news != nil {
 		l.observer.Aim(st)
 	}
 }

@@ -19,15 +19,17 @@ var endpointV6 = netip.MustParseAddrPort("[fd00::2]:80")
 // book is a ledger of an observer that hears what the test says.
 type book struct {
 	*Ledger
-	o  *Observer
-	st *state.State
+	o    *Observer
+	st   *state.State
+	news chan struct{}
 }
 
 // newBook asks for shares of the endpoints A, B and one of IPv6.
 func newBook(shares ...float64) *book {
 	b := &book{o: New(nil)}
 	b.o.hearing = time.Now().Add(-time.Hour)
-	b.Ledger = NewLedger(b.o, func() *state.State { return b.st }, true)
+	b.news = make(chan struct{}, 1)
+	b.Ledger = NewLedger(b.o, func() *state.State { return b.st }, b.news)
 	b.ask(shares...)
 	return b
 }
@@ -145,34 +147,49 @@ func TestLedgerSaysWhyNot(t *testing.T) {
 }
 
 // TestLedgerLull checks that hardly anything is done while no connection comes, and that
-// the first one after shares changed meanwhile is put down by those of now.
+// the first one after shares changed meanwhile is put down by those of now: also where
+// the ledger itself tells what counts, which then counts at once.
 func TestLedgerLull(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBook(0.5, 0.5)
-		looks := 0
-		b.Ledger = NewLedger(b.o, func() *state.State { looks++; return b.st }, false)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- b.Run(ctx) }()
-		time.Sleep(61 * time.Second)
+	for name, aims := range map[string]bool{"beside a watcher": false, "alone": true} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { testLull(t, aims) }) })
+	}
+}
+
+func testLull(t *testing.T, aims bool) {
+	b := newBook(0.5, 0.5)
+	looks := 0
+	states := func() *state.State { looks++; return b.st }
+	if b.Ledger = NewLedger(b.o, states, nil); aims {
+		b.Ledger = NewLedger(b.o, states, b.news)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	time.Sleep(61 * time.Second)
+	synctest.Wait()
+	if looks > 10 {
+		t.Errorf("%d looks in a minute without connections", looks)
+	}
+	next := &state.State{Generation: 9, Addresses: b.st.Addresses, ServicePorts: shared(b.st.ServicePorts[0], 0.9, 0.1)}
+	if b.st = next; aims {
+		b.news <- struct{}{}
 		synctest.Wait()
-		if looks > 10 {
-			t.Errorf("%d looks in a minute without connections", looks)
+		if b.o.aimed != next {
+			t.Error("what counts is not that of the new state")
 		}
-		b.st = &state.State{Generation: 9, Addresses: b.st.Addresses, ServicePorts: shared(b.st.ServicePorts[0], 0.9, 0.1)}
-		b.o.mu.Lock()
-		b.arrive(endpointA, 10)
-		b.o.opened = b.o.now()
-		b.o.mu.Unlock()
-		b.o.began <- struct{}{}
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
-		b.check(t, map[netip.AddrPort]status.Arrivals{endpointA: {Connections: 10, Asked: 9}, endpointB: {Asked: 1}})
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+	}
+	b.o.mu.Lock()
+	b.arrive(endpointA, 10)
+	b.o.opened = b.o.now()
+	b.o.mu.Unlock()
+	b.o.began <- struct{}{}
+	time.Sleep(5 * time.Second)
+	synctest.Wait()
+	b.check(t, map[netip.AddrPort]status.Arrivals{endpointA: {Connections: 10, Asked: 9}, endpointB: {Asked: 1}})
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 // shared is a ServicePort with other shares.
