@@ -199,10 +199,15 @@ func (l *linter) table(t *Table, base int) {
 func (l *linter) collect(s *scope, it *item, at int) {
 	switch c := it.content.(type) {
 	case *Chain:
-		s.chains[c.Name] = append(s.chains[c.Name], c)
-		l.define(at+c.at, "chain", c.Name, !shareChain(s.chains[c.Name]))
+		l.name(at+c.at, "chain", c.Name)
+		if s.chains[c.Name] = append(s.chains[c.Name], c); !shareChain(s.chains[c.Name]) {
+			l.add(at+c.at, "duplicate", "a second chain %s: nft would add this one's lines to the first; expected another name, or a destination port at the beginning of each rule of both (`th dport 30000 ...`)", c.Name)
+		}
 	case *Set:
-		l.define(at+c.at, "set or map", c.Name, s.sets[c.Name].Set != nil)
+		l.name(at+c.at, "set or map", c.Name)
+		if s.sets[c.Name].Set != nil {
+			l.add(at+c.at, "duplicate", "a second set or map %s: nft would add this one's lines to the first", c.Name)
+		}
 		s.sets[c.Name] = placedSet{c, at}
 	case *Object:
 		l.name(at+c.at, c.Kind, c.Name)
@@ -223,19 +228,7 @@ func (l *linter) scope(t *Table) *scope {
 	return l.scopes[key]
 }
 
-// define judges the name of a block.
-func (l *linter) define(at int, what, name string, again bool) {
-	l.name(at, what, name)
-	if !again {
-		return
-	}
-	allowed := ""
-	if what == "chain" {
-		allowed = "; expected another name, or a destination port at the beginning of each rule of both (`th dport 30000 ...`)"
-	}
-	l.add(at, "duplicate", "a second %s %s: nft would add this one's lines to the first%s", what, name, allowed)
-}
-
+// name judges the name of a block.
 func (l *linter) name(at int, what, name string) {
 	if problem := nameProblem(name); problem != "" {
 		l.add(at, "name", "the name %s of this %s %s", quote(name), what, problem)

@@ -25,7 +25,9 @@
 //
 // While no node is busy, what shares that are a little wrong cost is next to nothing.
 // So differences that noise may have made move no rule then; how much noise there is, is
-// learned from how estimates differ one from the next. A node that was cut, or lost
+// learned from how estimates differ one from the next. Latencies differ on a noisy
+// network or machine, too: a difference within two standard deviations, and within a tenth
+// of s0, counts slowly, and any other at once. A node that was cut, or lost
 // capacity, and is idle now goes back to what it usually took, the faster the clearer.
 //
 // A ServicePort of which nothing is new rests: its steps are left out, and while no

@@ -21,28 +21,53 @@ type node struct {
 	seen     time.Time
 }
 
-// latency follows the estimates of a prober. They are smooth already.
+// latency follows the estimates of a prober. They are smooth already, but on a noisy
+// network or machine still never the same twice.
 type latency struct {
-	seconds  float64
+	seconds  float64 // that nodes are judged by
+	variance float64 // of the estimates about it
 	http     bool
 	measured time.Time // of the newest
 	first    time.Time // when the first of an unbroken row was seen
 	rounds   int       // in that row
 }
 
-// observe takes in a measurement; nil is none.
-func (l *latency) observe(m *state.Latency, now time.Time) {
+// observe takes in a measurement; nil is none. s0 is the time that a request takes, in
+// seconds.
+func (l *latency) observe(m *state.Latency, now time.Time, s0 float64) {
 	if m == nil || !isFresh(m.Measured, now, latencyExpiry) {
 		*l = latency{}
 		return
 	}
-	if l.rounds == 0 {
-		l.first = now
-	}
-	if !m.Measured.Equal(l.measured) {
+	l.http = m.Source == sourceHTTP
+	switch {
+	case l.rounds == 0:
+		l.first, l.seconds, l.rounds = now, m.Seconds, 1
+	case !m.Measured.Equal(l.measured):
 		l.rounds++
+		l.follow(m.Seconds, m.Measured.Sub(l.measured).Abs().Seconds(), s0)
 	}
-	l.seconds, l.http, l.measured = m.Seconds, m.Source == sourceHTTP, m.Measured
+	l.measured = m.Measured
+}
+
+// mostNoise is the part of the time that a request takes up to which a difference can be
+// noise.
+const mostNoise = 0.1
+
+// follow goes to an estimate, dt seconds after the one before: at once if it differs by
+// more than two standard deviations of those before, slowly if it may be noise, which
+// would be a new share of every ServicePort each time. Answers of HTTP hold the time in a
+// queue, of which any difference counts.
+func (l *latency) follow(estimate, dt, s0 float64) {
+	difference := estimate - l.seconds
+	isNoise := !l.http && math.Abs(difference) < min(2*math.Sqrt(l.variance), mostNoise*(s0+l.seconds))
+	part := 1 - math.Exp(-dt/noiseTime)
+	l.variance += part * (difference*difference - l.variance)
+	if isNoise {
+		l.seconds += part * difference
+	} else {
+		l.seconds = estimate
+	}
 }
 
 // value is the latency if it may be judged by.
@@ -121,7 +146,7 @@ func (e *Engine) observe(nodes []state.Node, now time.Time) {
 		n := &nodes[i]
 		known := e.node(n.Name, now)
 		cores := known.cores
-		known.observe(n, now)
+		known.observe(n, now, e.config.RequestTime.Seconds())
 		e.other = e.other || known.cores != cores
 		if !n.Unreachable.IsZero() {
 			out++
@@ -149,13 +174,13 @@ func (e *Engine) node(name string, now time.Time) *node {
 	return n
 }
 
-func (n *node) observe(m *state.Node, now time.Time) {
+func (n *node) observe(m *state.Node, now time.Time, s0 float64) {
 	n.cpu.observe(m.CPU, now)
 	if m.Cores > 0 {
 		n.cores = m.Cores
 	}
 	if m.Unreachable.IsZero() {
-		n.latency.observe(m.Latency, now)
+		n.latency.observe(m.Latency, now, s0)
 	} else {
 		n.latency = latency{}
 	}
