@@ -99,13 +99,15 @@ func (c *Chain) first() *Chain {
 	return c
 }
 
-// shareChain tells whether blocks may be of one chain: if there is but one, or if each
-// rule looks at the destination port first, so that nobody's connections meet
-// another's rules by accident.
-func shareChain(blocks []*Chain) bool {
-	return len(blocks) < 2 || !slices.ContainsFunc(blocks, func(c *Chain) bool {
-		return c.Base != nil || len(c.Rules) == 0 || slices.ContainsFunc(c.Rules, func(r Rule) bool { return !looksAtPort(r.Text) })
-	})
+// mayJoin tells whether a block may be one of those of its chain, which are sound without
+// it: if it is the only one, or if each rule looks at the destination port first, so that
+// nobody's connections meet another's rules by accident.
+func (c *Chain) mayJoin(blocks []*Chain) bool {
+	return len(blocks) < 2 || c.isByPort() && blocks[0].isByPort()
+}
+
+func (c *Chain) isByPort() bool {
+	return c.Base == nil && len(c.Rules) > 0 && !slices.ContainsFunc(c.Rules, func(r Rule) bool { return !looksAtPort(r.Text) })
 }
 
 func looksAtPort(rule string) bool {

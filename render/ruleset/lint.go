@@ -200,7 +200,7 @@ func (l *linter) collect(s *scope, it *item, at int) {
 	switch c := it.content.(type) {
 	case *Chain:
 		l.name(at+c.at, "chain", c.Name)
-		if s.chains[c.Name] = append(s.chains[c.Name], c); !shareChain(s.chains[c.Name]) {
+		if s.chains[c.Name] = append(s.chains[c.Name], c); !c.mayJoin(s.chains[c.Name]) {
 			l.add(at+c.at, "duplicate", "a second chain %s: nft would add this one's lines to the first; expected another name, or a destination port at the beginning of each rule of both (`th dport 30000 ...`)", c.Name)
 		}
 	case *Set:

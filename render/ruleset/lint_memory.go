@@ -134,7 +134,7 @@ func (j *judgement) names(gone, added []*Chain) bool {
 		j.name(0, "chain", c.Name)
 		j.scope.chains[c.Name] = append(j.scope.chains[c.Name], c)
 	}
-	return !slices.ContainsFunc(added, func(c *Chain) bool { return !shareChain(j.scope.chains[c.Name]) })
+	return !slices.ContainsFunc(added, func(c *Chain) bool { return !c.mayJoin(j.scope.chains[c.Name]) })
 }
 
 func (j *judgement) forget(c *Chain) {

@@ -225,7 +225,8 @@ func (u *update) topItem(it *item, from, to int) (*item, int, int, bool) {
 	if !ok || n.collect() >= 0 {
 		return nil, 0, 0, false
 	}
-	return newItem(n, "", it.at), newFrom, newTo, true
+	anew := newItem(n, "", it.at)
+	return anew, newFrom, newTo, anew.ends || newTo == u.length
 }
 
 // edges finds head and tail of a body in the new text.
@@ -254,7 +255,8 @@ func (u *update) tableItem(it *item, from, to int) (*item, int, int, bool) {
 		return nil, 0, 0, false
 	}
 	n.Elements = n.members.members
-	return newItem(&n, "", it.at), newFrom, newTo, true
+	anew := newItem(&n, "", it.at)
+	return anew, newFrom, newTo, anew.ends
 }
 
 // element keeps an element.

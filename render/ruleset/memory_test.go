@@ -174,3 +174,16 @@ func TestParserJoinsNoParts(t *testing.T) {
 		}
 	}
 }
+
+// TestParserSeesWhatFollows: a table of which a part changed is taken apart again if
+// something else stands on the line of its brace now.
+func TestParserSeesWhatFollows(t *testing.T) {
+	var p Parser
+	must(p.Parse([]string{"table ip weft {\n\tchain a {\n\t\taccept\n\t}\n", "\tchain b {\n\t}\n", "\tchain last {\n\t}\n}"}))
+	parts := []string{"table ip weft {\n\tchain a {\n\t\taccept\n\t}\n", "\tchain c {\n\t}\n", "\tchain last {\n\t}\n}", " 10.0.0.1,\n"}
+	got, _ := p.Parse(parts) // what could be read is judged
+	want, _ := Parse(strings.Join(parts, ""))
+	if d := gocmp.Diff(Lint(want, Options{}), Lint(got, Options{})); d != "" {
+		t.Error(d)
+	}
+}
