@@ -52,21 +52,30 @@ func (p *ServicePort) isSorted() bool {
 // isSorted reports whether every list has its order. What before has too is not
 // looked into.
 func (s *State) isSorted(before *State) bool {
+	return slices.IsSortedFunc(s.Addresses, netip.Addr.Compare) &&
+		slices.IsSortedFunc(s.Nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) }) &&
+		s.servicePortsAreSorted(before)
+}
+
+func (s *State) servicePortsAreSorted(before *State) bool {
 	var known []*ServicePort
 	if before != nil {
 		known = before.ServicePorts
 	}
-	for _, p := range s.ServicePorts {
+	wasKnown := false // the one before: then both stand in their order
+	for i, p := range s.ServicePorts {
 		for len(known) > 0 && known[0] != p && known[0].Compare(p) < 0 {
 			known = known[1:]
 		}
-		if (len(known) == 0 || known[0] != p) && !p.isSorted() {
+		isKnown := len(known) > 0 && known[0] == p
+		if !isKnown && !p.isSorted() || i > 0 && !(isKnown && wasKnown) && s.ServicePorts[i-1].Compare(p) > 0 {
 			return false
 		}
+		if wasKnown = isKnown; isKnown {
+			known = known[1:]
+		}
 	}
-	return slices.IsSortedFunc(s.ServicePorts, (*ServicePort).Compare) &&
-		slices.IsSortedFunc(s.Addresses, netip.Addr.Compare) &&
-		slices.IsSortedFunc(s.Nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
+	return true
 }
 
 // sorted is s itself if it is in order, else a copy that is. before is a sorted

@@ -34,6 +34,8 @@ type Engine struct {
 	// something for the guard to see.
 	unchanged bool
 	awake     int
+	lull      lull
+	lulls     bool // it lasts in this step
 }
 
 // key names a ServicePort.
@@ -107,12 +109,28 @@ func (e *Engine) wait(c *Connections, now time.Time) time.Duration {
 	return min(wait, idleTick)
 }
 
-// stepAll is a step of each ServicePort. The one that is where it was is not looked
-// up by its name.
+// stepAll is a step of all ServicePorts.
 func (e *Engine) stepAll(in Inputs, now time.Time, slow bool) []*state.ServicePort {
-	list := slices.Clone(in.State.ServicePorts)
 	c := in.Connections
 	e.awake, e.unchanged = 0, c != nil && c.Change != 0 && c.Change == e.change
+	list := e.lull.published
+	if e.lulls = e.lull.lasts(e, in.State.ServicePorts, now); !e.lulls {
+		list = e.stepEach(in, now, slow)
+	}
+	if c != nil {
+		e.looked = c.At
+		if e.change != c.Change {
+			e.change, e.changed = c.Change, now
+		}
+	}
+	return list
+}
+
+// stepEach is a step of each ServicePort. The one that is where it was is not looked
+// up by its name.
+func (e *Engine) stepEach(in Inputs, now time.Time, slow bool) []*state.ServicePort {
+	list, c := slices.Clone(in.State.ServicePorts), in.Connections
+	e.lull = lull{gathered: in.State.ServicePorts, published: list, epochs: e.epochs, holds: true}
 	e.order = append(e.order[:min(len(e.order), len(list))], make([]*service, max(0, len(list)-len(e.order)))...)
 	for i, p := range list {
 		if !p.Steered() {
@@ -122,12 +140,7 @@ func (e *Engine) stepAll(in Inputs, now time.Time, slow bool) []*state.ServicePo
 			e.order[i] = e.service(p)
 		}
 		list[i] = e.stepOne(e.order[i], p, c, now, slow)
-	}
-	if c != nil {
-		e.looked = c.At
-		if e.change != c.Change {
-			e.change, e.changed = c.Change, now
-		}
+		e.lull.take(&e.order[i].still)
 	}
 	return list
 }
@@ -191,6 +204,9 @@ func (e *Engine) forget(now time.Time) {
 			delete(e.nodes, name)
 			e.other = true
 		}
+	}
+	if e.lulls {
+		return // none was looked at
 	}
 	for k, s := range e.services {
 		s.forget(now)

@@ -2,6 +2,7 @@ package weight
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"weft/state"
@@ -95,6 +96,27 @@ type stillness struct {
 	until  time.Time // zero is for ever; then there are figures to tell
 	blind  bool      // too little is known of CPU use for it to count
 	epochs epochs
+}
+
+// lull is the rest of all ServicePorts: as long as it lasts, none of them is looked at.
+type lull struct {
+	holds               bool
+	gathered, published []*state.ServicePort
+	until               time.Time // the first of them; zero is for ever
+	epochs              epochs
+}
+
+// take takes in a ServicePort that was looked at.
+func (l *lull) take(s *stillness) {
+	l.holds = l.holds && s.holds
+	if !s.until.IsZero() && (l.until.IsZero() || s.until.Before(l.until)) {
+		l.until = s.until
+	}
+}
+
+// lasts reports whether each of the ServicePorts rests.
+func (l *lull) lasts(e *Engine, list []*state.ServicePort, now time.Time) bool {
+	return l.holds && e.unchanged && l.epochs == e.epochs && (l.until.IsZero() || now.Before(l.until)) && slices.Equal(l.gathered, list)
 }
 
 // settleDown notes after a step of the slow loop whether another would change nothing.

@@ -117,6 +117,28 @@ func TestRestKeepsPointers(t *testing.T) {
 	}
 }
 
+// TestLull checks that no ServicePort is looked at while all rest, that none is forgotten
+// for that, and that all are looked at when something is new.
+func TestLull(t *testing.T) {
+	p := begin(t, weight.Default(), []float64{.001, .001, .001, .02}, same(.1, 4))
+	p.lead(200, 1)
+	before, shares := &p.last.ServicePorts[0], sharesOf(p.last.ServicePorts[0])
+	p.lead(200+2*3600, 1)
+	if &p.last.ServicePorts[0] != before {
+		t.Error("ServicePorts were looked at")
+	}
+	p.latency[0] = .0011
+	p.lead(p.at+30, 1)
+	if d := moved(shares, sharesOf(p.last.ServicePorts[0])); d > .001 {
+		t.Errorf("shares moved by %.3f: they were forgotten", d)
+	}
+	p.latency[2] = .02
+	p.lead(p.at+60, 1)
+	if d := moved(shares, sharesOf(p.last.ServicePorts[0])); d < .05 {
+		t.Errorf("a node that is far now moved %.3f", d)
+	}
+}
+
 // TestFiguresTime: each ServicePort makes figures a little rarer.
 func TestFiguresTime(t *testing.T) {
 	times := [2]int{}
