@@ -41,9 +41,7 @@ func (d *tableDiff) compare() (why string) {
 	}
 	d.findAgain()
 	if d.join() {
-		if why := d.pair(); why != "" {
-			return why
-		}
+		d.pairChains()
 		d.findAgain()
 	}
 	if d.dormancy() && d.basesComeOrGo() {
@@ -121,19 +119,22 @@ func (d *tableDiff) dormancy() bool {
 
 // pair matches the blocks by their names.
 func (d *tableDiff) pair() (why string) {
-	var twice [3]string
-	before, after := unshared(d.old.Chains, d.new.Chains)
-	names := namesOf(before, after)
-	before, after = names.joined(d.old.Chains), names.joined(d.new.Chains)
-	d.chains, twice[0] = pairUp(before, after, func(c *Chain) string { return c.Name })
-	d.sets, twice[1] = pairUp(d.old.Sets, d.new.Sets, func(s *Set) string { return s.Name })
-	d.objects, twice[2] = pairUp(d.old.Objects, d.new.Objects, func(o *Object) string { return o.Kind + " " + o.Name })
+	d.pairChains()
+	var twice [2]string
+	d.sets, twice[0] = pairUp(d.old.Sets, d.new.Sets, func(s *Set) string { return s.Name })
+	d.objects, twice[1] = pairUp(d.old.Objects, d.new.Objects, func(o *Object) string { return o.Kind + " " + o.Name })
 	for _, name := range twice {
 		if name != "" {
 			return name + " is defined twice"
 		}
 	}
 	return ""
+}
+
+// pairChains matches the chains, of which none stands twice once its blocks are joined.
+func (d *tableDiff) pairChains() {
+	names := namesOf(unshared(d.old.Chains, d.new.Chains))
+	d.chains, _ = pairUp(names.joined(d.old.Chains), names.joined(d.new.Chains), func(c *Chain) string { return c.Name })
 }
 
 // basesComeOrGo tells whether a base chain is new, gone or replaced.

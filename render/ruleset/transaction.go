@@ -129,8 +129,6 @@ type insertion struct {
 	rule  int // of the chain's
 }
 
-func (i insertion) text() string { return i.chain.Rules[i.rule].Text }
-
 // elementList are elements that are added to a set.
 type elementList struct {
 	set      *Set
@@ -161,8 +159,9 @@ func (c *tableChange) write(w *writer) {
 		w.addition(table, c.addition)
 	}
 	for _, i := range c.insertions {
-		w.from(i.chain.block(i.rule), i.chain.Rules[i.rule].at)
-		w.line(0, "insert rule ", table, " ", i.chain.Name, " ", i.text())
+		rule := &i.chain.Rules[i.rule]
+		w.from(i.chain.block(i.rule), rule.at)
+		w.line(0, "insert rule ", table, " ", i.chain.Name, " ", rule.Text)
 	}
 	for _, l := range c.elements {
 		w.elementCommand("add element "+table+" "+l.set.Name, l.elements, func(e *Element) string { return e.Text })

@@ -139,6 +139,18 @@ func TestLull(t *testing.T) {
 	}
 }
 
+// noise moves a latency up and down by six percent of the factor, and returns how many
+// times the ServicePort was another.
+func (p *play) noise(from, until int) int {
+	told := map[*state.ServicePort]bool{}
+	for at := from; at < until; at += 10 {
+		p.latency[0] = .001 + .0002*float64(at/10%3)
+		p.lead(at, 1)
+		told[p.last.ServicePorts[0]] = true
+	}
+	return len(told)
+}
+
 // TestFiguresTime: each ServicePort makes figures a little rarer.
 func TestFiguresTime(t *testing.T) {
 	times := [2]int{}
@@ -150,13 +162,7 @@ func TestFiguresTime(t *testing.T) {
 			p.st.ServicePorts = append(p.st.ServicePorts, &other)
 		}
 		p.lead(100, 1)
-		told := map[*state.ServicePort]bool{}
-		for at := 100; at < 700; at += 10 {
-			p.latency[0] = .001 + .0002*float64(at/10%3) // six percent of the factor
-			p.lead(at, 1)
-			told[p.last.ServicePorts[0]] = true
-		}
-		times[i] = len(told)
+		times[i] = p.noise(100, 700)
 	}
 	if times[1] > 5 || times[1] >= times[0] {
 		t.Errorf("told %d times in ten minutes of noise alone, and %d times in a large cluster", times[0], times[1])
@@ -168,14 +174,8 @@ func TestFiguresTime(t *testing.T) {
 func TestFiguresLag(t *testing.T) {
 	p := begin(t, weight.Default(), same(.001, 4), same(.1, 4))
 	p.lead(100, 1)
-	told := map[*state.ServicePort]bool{}
-	for at := 100; at < 400; at += 10 {
-		p.latency[0] = .001 + .0002*float64(at/10%3) // six percent of the factor
-		p.lead(at, 1)
-		told[p.last.ServicePorts[0]] = true
-	}
-	if len(told) > 6 {
-		t.Errorf("another one %d times in five minutes of noise", len(told))
+	if n := p.noise(100, 400); n > 6 {
+		t.Errorf("another one %d times in five minutes of noise", n)
 	}
 	p.latency[0] = .0014
 	p.lead(500, 1)
