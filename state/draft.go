@@ -9,6 +9,7 @@ type draft struct {
 	block   []byte   // where what is fresh goes, with room for more
 	scratch []byte   // a document before its size is known
 	known   []placed // documents, as they are in the draft
+	served  [2]bool  // families of its addresses
 	size    int
 	old     io.ReadSeeker // the text before
 }

@@ -18,8 +18,9 @@ func Encode(s *State) ([]byte, error) { return new(Encoder).Encode(s) }
 // Encoder encodes one State after the other, and does not encode again what did not
 // change. The zero value is ready; it is not for concurrent use.
 type Encoder struct {
-	known []placed // the documents of the last text, in its order
-	text  []byte   // which is this one, unless it is in a file
+	known  []placed // the documents of the last text, in its order
+	served [2]bool  // families of its addresses, v4 and v6
+	text   []byte   // which is this one, unless it is in a file
 }
 
 // documentKey is what makes a ServicePort the same one as in the State before.
@@ -49,19 +50,19 @@ func (e *Encoder) Encode(s *State) ([]byte, error) {
 	if _, err := d.WriteTo(&text); err != nil {
 		return nil, err
 	}
-	e.known, e.text = d.known, text.Bytes()
+	e.known, e.served, e.text = d.known, d.served, text.Bytes()
 	return e.text, nil
 }
 
 // draft writes what a State that is sorted has new. The rest is in the last text, old.
 func (e *Encoder) draft(s *State, old io.ReadSeeker) (*draft, error) {
 	before := e.before(s.ServicePorts)
-	if !isSurelyGood(s, before) {
+	if !e.isSurelyGood(s, before) {
 		if err := Validate(s); err != nil {
 			return nil, err
 		}
 	}
-	d := &draft{old: old, known: before, scratch: appendHeader(nil, s)}
+	d := &draft{old: old, known: before, served: familiesOf(s.Addresses), scratch: appendHeader(nil, s)}
 	d.put(d.scratch)
 	for i, p := range s.ServicePorts {
 		d.known[i] = d.document(p, before[i])
@@ -86,17 +87,21 @@ func (e *Encoder) before(list []*ServicePort) []placed {
 
 // isSurelyGood reports whether nothing is wrong with a State, without a look into the
 // ServicePorts that were encoded before.
-func isSurelyGood(s *State, before []placed) (good bool) {
+func (e *Encoder) isSurelyGood(s *State, before []placed) (good bool) {
 	good = true
 	bad := func(string, string) { good = false }
 	checkHeader(s, bad)
+	served := familiesOf(s.Addresses)
+	same := len(e.known) == len(s.ServicePorts) && e.served == served
 	for i, p := range s.ServicePorts {
 		if before[i].from != p {
-			good = good && isGood(p)
+			same, good = false, good && isGood(p)
 		}
 	}
-	checkTogether(s.ServicePorts, familiesOf(s.Addresses), true, func(int, string, string) { good = false },
-		func(int) string { return "" })
+	if !same {
+		checkTogether(s.ServicePorts, served, true, func(int, string, string) { good = false },
+			func(int) string { return "" })
+	}
 	return good
 }
 

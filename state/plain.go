@@ -9,7 +9,10 @@ import (
 // scalar is a string as the Encoder writes it: quoted only where YAML needs it.
 // The cases that are surely plain are decided here, and the others by yaml.v3.
 func scalar(s string) string {
-	if isPlainName(s) || isPlain(s) {
+	switch {
+	case s == "": // as most ports are
+		return `""`
+	case isPlainName(s) || isPlain(s):
 		return s
 	}
 	return strict.ScalarText(s)

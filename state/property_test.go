@@ -225,6 +225,22 @@ func TestIncrementalIsFull(t *testing.T) {
 	})
 }
 
+// ServicePorts that did not change are not good for ever: whether the node takes their
+// traffic is a question about its addresses.
+func TestEncoderLooksAtAddresses(t *testing.T) {
+	var e Encoder
+	s := example()
+	for _, c := range []struct {
+		name, address string
+		good          bool
+	}{{"as they were", "10.34.4.141", true}, {"another", "10.34.4.142", true}, {"of another family", "fd00::1", false}, {"back", "10.34.4.141", true}} {
+		s.Addresses = []netip.Addr{netip.MustParseAddr(c.address)}
+		if _, err := e.Encode(s); (err == nil) != c.good {
+			t.Errorf("addresses %s: error = %v", c.name, err)
+		}
+	}
+}
+
 // The order of anything in a State leaves no trace in the file.
 func TestEncodeOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -110,7 +110,7 @@ func TestStoreWrite(t *testing.T) {
 func TestStorePause(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.yaml")
 	st := example()
-	for i := range 9000 {
+	for i := range 2000 {
 		p := *st.ServicePorts[0]
 		p.Name, p.NodePort, p.Skipped = fmt.Sprintf("sp-%04d", i), uint16(20000+i), strings.Repeat("x", 250)
 		st.ServicePorts = append(st.ServicePorts, &p)

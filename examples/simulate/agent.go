@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+	"slices"
 	"time"
 
 	"weft/state/probe"
@@ -133,7 +135,7 @@ func (n *count) connectionSeconds(now float64) float64 {
 	return n.seconds + float64(n.young)*now - n.since
 }
 
-// probe is a round: three probes of every node, of which the least counts, or the
+// probe is a round: up to three probes of every node, of which the least counts, or the
 // middle one of three requests. Every other round polls Prometheus. Nodes in doubt are
 // asked again soon. It returns the time to the next round.
 func (a *agent) probe(w *world) float64 {
@@ -169,16 +171,18 @@ func (a *agent) ask(w *world, node int) {
 }
 
 func (a *agent) round(w *world, node int) float64 {
-	values := [3]float64{}
-	for i := range values {
-		values[i] = w.way(a.entry, node)
-		if w.policy.http {
-			values[i] += w.queues[node].wait(w.now) + w.service*w.chance.ExpFloat64()/w.queues[node].speed(w.now)
-		}
-	}
-	least, most := min(values[0], values[1], values[2]), max(values[0], values[1], values[2])
+	const probes = 3
 	if w.policy.http {
-		return values[0] + values[1] + values[2] - least - most
+		values := make([]float64, probes)
+		for i := range values {
+			values[i] = w.way(a.entry, node) + w.queues[node].wait(w.now) + w.service*w.chance.ExpFloat64()/w.queues[node].speed(w.now)
+		}
+		slices.Sort(values)
+		return values[1]
+	}
+	least, usual := math.Inf(1), a.latency[node].Usual().Seconds()
+	for i := 0; i < probes && least > usual; i++ {
+		least = min(least, w.way(a.entry, node))
 	}
 	return least
 }

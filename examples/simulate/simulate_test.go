@@ -115,10 +115,11 @@ func TestShape(t *testing.T) {
 		if k["peer+guard"].mean > k["equal"].mean/3 || f["peer+guard"].writes > 1 {
 			t.Errorf("%+v, at rest %+v", k, f)
 		}
-		// Two seeds differ by more than the policies here.
-		c := figuresOf(t, "kept-C", options{seed: seed, seeds: 6}, "equal", "peer", "prom+guard", "peer+guard")
+		// Six seeds differ from six others by a tenth here, more than the policies do; 288
+		// say 0.97 times the mean of equal shares, and 1.06 times its 99th percentile.
+		c := figuresOf(t, "kept-C", options{seed: seed, seeds: 36}, "equal", "peer", "prom+guard", "peer+guard")
 		equal, peer := c["equal"], c["peer+guard"]
-		if peer.mean > 1.02*equal.mean || peer.p99 > 1.15*equal.p99 || peer.mean > 0.85*c["peer"].mean || c["prom+guard"].mean > 1.2*equal.mean {
+		if peer.mean > 1.05*equal.mean || peer.p99 > 1.2*equal.p99 || peer.mean > 0.85*c["peer"].mean || c["prom+guard"].mean > 1.2*equal.mean {
 			t.Errorf("after the loss %+v", c)
 		}
 	})

@@ -27,7 +27,7 @@ import (
 
 // The defaults of a Follower.
 const (
-	DefaultPoll      = 10 * time.Second
+	DefaultPoll      = 30 * time.Second
 	DefaultSettle    = 5 * time.Millisecond
 	DefaultMaxSettle = 50 * time.Millisecond
 )

@@ -92,15 +92,16 @@ func (p *Peer) count(reason string) {
 	p.refused[reason]++
 }
 
-// answer tells how busy the node is, if that is known.
+// answer tells how busy the node is, if that is known, and how long the question that
+// arrived at now was held.
 func (p *Peer) answer(q packet, now time.Time) packet {
 	a := packet{kind: answer, nonce: q.nonce, node: q.node}
-	if p.Usage == nil {
-		return a
+	if p.Usage != nil {
+		if cpu, cores := p.Usage(); cpu != nil {
+			a.hasUsage, a.ratio, a.cores, a.age = true, cpu.Ratio, uint32(cores), max(0, now.Sub(cpu.Measured))
+		}
 	}
-	if cpu, cores := p.Usage(); cpu != nil {
-		a.hasUsage, a.ratio, a.cores, a.age = true, cpu.Ratio, uint32(cores), max(0, now.Sub(cpu.Measured))
-	}
+	a.held = min(time.Since(now), maxHeld)
 	return a
 }
 
@@ -111,6 +112,15 @@ func (p *Peer) deliver(a packet, received time.Time) {
 	delete(p.pending, a.nonce)
 	p.mu.Unlock()
 	if ok && q.node == a.node {
-		q.answer <- reply{a, received.Sub(q.sent), received} // has room for one
+		q.answer <- reply{a, underWay(received.Sub(q.sent), a.held), received} // has room for one
 	}
+}
+
+// underWay is the time that question and answer took, without that for which the
+// question was held. An agent that says more than can be true is not believed.
+func underWay(took, held time.Duration) time.Duration {
+	if held < took {
+		took -= held
+	}
+	return max(took, 1)
 }

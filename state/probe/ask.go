@@ -32,7 +32,7 @@ type reply struct {
 func (p *Peer) Round(ctx context.Context, to Target) (Round, error) {
 	var mu sync.Mutex
 	var newest reply
-	answers, err := repeat(ctx, p.Timeout, func(ctx context.Context, _ int) (time.Duration, error) {
+	answers, err := repeat(ctx, p.Timeout, to.Usual, func(ctx context.Context, _ int) (time.Duration, error) {
 		r, err := p.ask(ctx, to)
 		if err != nil {
 			return 0, err

@@ -10,11 +10,17 @@ import (
 	"net/netip"
 	"net/url"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TCP connects to an endpoint on the node, another one with each probe. It needs
 // no right, and works where ICMP is dropped; an endpoint that refuses is a failed
 // probe. The endpoint sees connections that end without a byte.
+//
+// The time is that from the SYN to its answer as the kernel saw it, of which neither
+// agent nor endpoint is a part: how long they wait for a processor is no sign of how
+// far the node is.
 type TCP struct {
 	// Timeout is how long a probe waits.
 	Timeout time.Duration
@@ -22,13 +28,37 @@ type TCP struct {
 
 // Round implements [Prober].
 func (p TCP) Round(ctx context.Context, to Target) (Round, error) {
-	return connect(ctx, to, p.Timeout, "tcp", least, func(ctx context.Context, endpoint netip.AddrPort) error {
+	return connect(ctx, to, p.Timeout, "tcp", least, func(ctx context.Context, endpoint netip.AddrPort) (time.Duration, error) {
+		start := time.Now()
 		conn, err := dialer().DialContext(ctx, "tcp", endpoint.String())
 		if err != nil {
-			return err
+			return 0, err
 		}
-		return conn.Close()
+		took := time.Since(start)
+		if seen := roundTrip(conn); seen > 0 {
+			took = min(took, seen)
+		}
+		return took, conn.Close()
 	})
+}
+
+// roundTrip is how long the answer to a SYN took, by the kernel; 0 is not known, as of
+// one that was sent again.
+func roundTrip(conn net.Conn) (took time.Duration) {
+	socket, ok := conn.(*net.TCPConn)
+	if !ok {
+		return 0
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			took = time.Duration(info.Rtt) * time.Microsecond
+		}
+	})
+	return took
 }
 
 // HTTP asks an endpoint on the node for a page, another endpoint with each probe
@@ -49,8 +79,10 @@ func (h HTTP) Round(ctx context.Context, to Target) (Round, error) {
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return connect(ctx, to, h.Timeout, "http", median, func(ctx context.Context, endpoint netip.AddrPort) error {
-		return h.get(ctx, client, endpoint)
+	return connect(ctx, to, h.Timeout, "http", median, func(ctx context.Context, endpoint netip.AddrPort) (time.Duration, error) {
+		start := time.Now()
+		err := h.get(ctx, client, endpoint)
+		return time.Since(start), err
 	})
 }
 
@@ -80,17 +112,16 @@ func (h HTTP) get(ctx context.Context, client *http.Client, endpoint netip.AddrP
 // connect makes a round of probes, each to the endpoint after the one before. The
 // first is chosen at random, so that in the end every one has its turn.
 func connect(ctx context.Context, to Target, timeout time.Duration, source string, choose func([]time.Duration) time.Duration,
-	ask func(context.Context, netip.AddrPort) error,
+	ask func(context.Context, netip.AddrPort) (time.Duration, error),
 ) (Round, error) {
 	n := len(to.Endpoints)
 	if n == 0 {
 		return Round{}, ErrNothingToProbe
 	}
 	first := rand.IntN(n)
-	answers, err := repeat(ctx, timeout, func(ctx context.Context, i int) (time.Duration, error) {
-		start := time.Now()
-		err := ask(ctx, to.Endpoints[(first+i)%n])
-		return time.Since(start), brief(err)
+	answers, err := repeat(ctx, timeout, to.Usual, func(ctx context.Context, i int) (time.Duration, error) {
+		took, err := ask(ctx, to.Endpoints[(first+i)%n])
+		return took, brief(err)
 	})
 	if err != nil {
 		return Round{}, fmt.Errorf("probe by %s: %w", source, err)

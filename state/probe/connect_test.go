@@ -9,8 +9,11 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"weft/state"
 )
 
 // serve is an HTTP server on the loopback that answers with a status after a while,
@@ -134,6 +137,43 @@ func TestRotation(t *testing.T) {
 		// Each is among the three of a round three times out of four.
 		if n := s.count(); sum != 24 || n == 0 || n > 8 {
 			t.Errorf("endpoint %d got %d of %d connections", i, n, sum)
+		}
+	}
+}
+
+// An answer that is no slower than usual says all that a round would.
+func TestUsualAnswer(t *testing.T) {
+	s, a := serve(t, 200, 0), newAgents(t)
+	one, _ := a.start(0, Options{})
+	var asked atomic.Int32
+	a.start(1, Options{Usage: func() (*state.CPU, int) { asked.Add(1); return nil, 0 }})
+	agents := func() int { return int(asked.Load()) }
+	patience := 5 * time.Second
+	cases := []struct {
+		name   string
+		prober Prober
+		usual  time.Duration
+		count  func() int
+		want   int
+	}{
+		{"tcp", TCP{patience}, patience, s.count, 1},
+		{"tcp, slower than usual", TCP{patience}, 1, s.count, 3},
+		{"tcp, nothing is usual yet", TCP{patience}, 0, s.count, 3},
+		{"peer", one, patience, agents, 1},
+		{"peer, slower than usual", one, 1, agents, 3},
+	}
+	for _, c := range cases {
+		before := c.count()
+		to := a.target(1)
+		to.Endpoints, to.Usual = []netip.AddrPort{s.addr()}, c.usual
+		if _, err := c.prober.Round(t.Context(), to); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		for end := time.Now().Add(patience); c.count()-before < c.want && time.Now().Before(end); {
+			time.Sleep(ms)
+		}
+		if n := c.count() - before; n != c.want {
+			t.Errorf("%s: %d probes, want %d", c.name, n, c.want)
 		}
 	}
 }

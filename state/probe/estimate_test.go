@@ -181,3 +181,29 @@ func TestChoice(t *testing.T) {
 		}
 	}
 }
+
+// What is usual is known after some rounds, and not while the node is in doubt.
+func TestUsual(t *testing.T) {
+	cases := []struct {
+		name        string
+		smooth      bool
+		rounds      []time.Duration
+		least, most time.Duration
+	}{
+		{"nothing is known", false, nil, 0, 0},
+		{"little is known", false, []time.Duration{3 * ms, 3 * ms}, 0, 0},
+		{"always the same", false, []time.Duration{3 * ms, 3 * ms, 3 * ms}, 3250 * time.Microsecond, 3250 * time.Microsecond},
+		{"never the same", false, []time.Duration{3 * ms, 4 * ms, 3 * ms, 4 * ms, 3 * ms, 4 * ms, 3 * ms, 4 * ms}, 3500 * time.Microsecond, 4 * ms},
+		{"in doubt", false, []time.Duration{3 * ms, 3 * ms, 3 * ms, 0}, 0, 0},
+		{"no longer in doubt", false, []time.Duration{3 * ms, 3 * ms, 3 * ms, 0, 3 * ms}, 3 * ms, 4 * ms},
+		{"gone, and back", false, []time.Duration{3 * ms, 3 * ms, 3 * ms, 0, 0, 0, 3 * ms, 3 * ms}, 0, 0},
+		{"of answers that have a queue in them", true, []time.Duration{3 * ms, 3 * ms, 3 * ms, 3 * ms}, 0, 0},
+	}
+	for _, c := range cases {
+		e := Estimate{Smooth: c.smooth}
+		feed(&e, time.Unix(0, 0), c.rounds...)
+		if got := e.Usual(); got < c.least || got > c.most {
+			t.Errorf("%s: usual is %v, want %v to %v", c.name, got, c.least, c.most)
+		}
+	}
+}

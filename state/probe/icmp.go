@@ -47,6 +47,11 @@ func (p *ICMP) ping(ctx context.Context, to Target, raw bool) ([]time.Duration, 
 	pinger.SetLogger(probing.NoopLogger{})
 	pinger.SetPrivileged(raw)
 	pinger.Count, pinger.Interval, pinger.Timeout = probes, gap, p.Timeout
+	pinger.OnRecv = func(answer *probing.Packet) {
+		if answer.Rtt <= to.Usual {
+			pinger.Stop()
+		}
+	}
 	if err := pinger.RunWithContext(ctx); err != nil {
 		return nil, err
 	}

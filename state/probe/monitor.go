@@ -28,6 +28,7 @@ type Monitor struct {
 	prober   Prober
 	peer     *Peer // nil where agents do not ask each other
 	smooth   bool  // the values hold queues; see [Estimate]
+	atOnce   int   // how many nodes may be due at the same time; see [atOnce]
 	interval time.Duration
 	log      *slog.Logger
 
@@ -148,8 +149,9 @@ func (m *Monitor) after(r *record, now time.Time) time.Time {
 }
 
 // atOnce is how many nodes are probed at the same time, if they are due about then: to
-// wake up costs an idle agent more than a probe. More would wait for each other.
-const atOnce = 4
+// wake up costs an idle agent more than a probe. Where the agent takes the time itself,
+// more than fewAtOnce would wait for each other.
+const atOnce, fewAtOnce = 16, 4
 
 // meeting is a time at which nodes are due together.
 type meeting struct {
@@ -160,7 +162,7 @@ type meeting struct {
 // together is the time at which the node before is due, if that is between first and
 // last and not too many are yet; else it is due itself, for the next ones to come to.
 func (m *Monitor) together(due, first, last time.Time) time.Time {
-	if m.meets.nodes >= atOnce || m.meets.at.Before(first) || m.meets.at.After(last) {
+	if m.meets.nodes >= m.atOnce || m.meets.at.Before(first) || m.meets.at.After(last) {
 		m.meets = meeting{at: due}
 	}
 	m.meets.nodes++
@@ -191,6 +193,7 @@ func (m *Monitor) pause(ctx context.Context, wait time.Duration) {
 func (m *Monitor) round(ctx context.Context, r *record) bool {
 	m.mu.Lock()
 	target := r.target
+	target.Usual = r.estimate.Usual()
 	m.mu.Unlock()
 	round, err := m.prober.Round(ctx, target)
 	if ctx.Err() != nil {

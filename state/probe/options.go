@@ -46,7 +46,10 @@ type Options struct {
 
 // New returns a Monitor that knows no node yet.
 func New(o Options, log *slog.Logger) *Monitor {
-	m := &Monitor{interval: o.Interval, smooth: o.Mode == ModeHTTP, log: log, nodes: map[string]*record{}, wake: make(chan struct{}, 1)}
+	m := &Monitor{interval: o.Interval, smooth: o.Mode == ModeHTTP, atOnce: atOnce, log: log, nodes: map[string]*record{}, wake: make(chan struct{}, 1)}
+	if o.Mode == ModeHTTP || o.Mode == ModeICMP {
+		m.atOnce = fewAtOnce
+	}
 	if o.Mode == ModePeer || o.AskUsage {
 		m.peer = newPeer(o, log)
 	}

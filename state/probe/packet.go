@@ -22,7 +22,7 @@ import (
 //	32  how old the sample was when it was sent, in nanoseconds
 //	40  CPU use as a ratio, IEEE 754
 //	48  cores
-//	52  0
+//	52  how long the answerer had the question, in nanoseconds; 0 is not told
 //	56  the first 16 bytes of HMAC-SHA256 of all before, or 0 without a key
 //
 // Numbers are in network byte order.
@@ -55,6 +55,7 @@ type packet struct {
 	age      time.Duration
 	ratio    float64
 	cores    uint32
+	held     time.Duration
 }
 
 // nodeHash names a node in a packet, so that the answer of a node that took
@@ -77,7 +78,7 @@ func (p *packet) marshal(key []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(p.age))
 	b = binary.BigEndian.AppendUint64(b, math.Float64bits(p.ratio))
 	b = binary.BigEndian.AppendUint32(b, p.cores)
-	b = binary.BigEndian.AppendUint32(b, 0)
+	b = binary.BigEndian.AppendUint32(b, uint32(p.held))
 	return append(b, sign(b, key)...)
 }
 
@@ -122,6 +123,7 @@ func unmarshal(b []byte) packet {
 		age:      time.Duration(binary.BigEndian.Uint64(b[32:])),
 		ratio:    math.Float64frombits(binary.BigEndian.Uint64(b[40:])),
 		cores:    binary.BigEndian.Uint32(b[48:]),
+		held:     time.Duration(binary.BigEndian.Uint32(b[52:])),
 	}
 	if !(p.ratio >= 0 && p.ratio <= 1) || p.age < 0 || p.age > maxAge || p.cores > maxCores {
 		p.hasUsage, p.age, p.ratio, p.cores = false, 0, 0, 0
@@ -134,4 +136,6 @@ const (
 	maxAge = 24 * time.Hour
 	// maxCores is what a state file takes.
 	maxCores = 1 << 20
+	// maxHeld is what there is room for: 4.3 s.
+	maxHeld time.Duration = math.MaxUint32
 )

@@ -157,10 +157,14 @@ func (p *Peer) serve(ctx context.Context, conn *net.UDPConn, moved <-chan struct
 		_ = conn.Close() // nothing waits in it that anybody misses
 	})
 	defer closer.Wait()
+	if err := stamp(conn); err != nil {
+		p.Log.Info("the kernel does not tell when packets arrive, so latencies have the time in them that agents wait", "error", err)
+	}
 	var buf [packetSize + 1]byte
+	var said [stampSize]byte
 	for {
-		n, from, err := conn.ReadFromUDPAddrPort(buf[:])
-		received := time.Now()
+		n, told, _, from, err := conn.ReadMsgUDPAddrPort(buf[:], said[:])
+		received := arrival(said[:told], time.Now())
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}

@@ -44,20 +44,23 @@ const DefaultTimeout = time.Second
 
 // repeat makes the probes of a round and returns the times of those that were
 // answered, at least one. The probes do not wait for each other, so a slow answer
-// does not make the round longer.
-func repeat(ctx context.Context, timeout time.Duration, probe func(ctx context.Context, i int) (time.Duration, error)) ([]time.Duration, error) {
+// does not make the round longer. An answer that took no longer than usual ends it.
+func repeat(ctx context.Context, timeout, usual time.Duration, probe func(ctx context.Context, i int) (time.Duration, error)) ([]time.Duration, error) {
 	var wait sync.WaitGroup
 	var took [probes]time.Duration
 	var errs [probes]error
+	enough := make(chan struct{}, probes)
 	for i := range probes {
-		if i > 0 && !sleep(ctx, gap) {
+		if i > 0 && !pause(ctx, enough) {
 			errs[i] = ctx.Err()
 			break
 		}
 		wait.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			took[i], errs[i] = probe(ctx, i)
+			if took[i], errs[i] = probe(ctx, i); errs[i] == nil && took[i] <= usual {
+				enough <- struct{}{}
+			}
 		})
 	}
 	wait.Wait()
@@ -85,17 +88,15 @@ func unique(errs []error) (few []error) {
 	return few
 }
 
-// sleep waits, and reports whether the context did not end before.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 { // a timer that is due at once ended the race detector of go 1.26.8 in a test
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
+// pause waits between two probes, and reports whether another should follow.
+func pause(ctx context.Context, enough <-chan struct{}) bool {
+	timer := time.NewTimer(gap)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false
+	case <-enough:
 	case <-timer.C:
 		return true
 	}
+	return false
 }

@@ -15,6 +15,9 @@ type Target struct {
 	// Endpoints are those on the node that serve TCP, sorted, each once. They may
 	// be none.
 	Endpoints []netip.AddrPort
+	// Usual is the time up to which an answer is no news, so that the round may end;
+	// 0 while that is not known. See [Estimate.Usual].
+	Usual time.Duration
 }
 
 // Targets are the nodes of a State that matter: those that have endpoints of a
@@ -27,7 +30,7 @@ func Targets(st *state.State) []Target {
 		if endpoints, ok := serving[n.Name]; ok {
 			slices.SortFunc(endpoints, netip.AddrPort.Compare)
 			// Most may be there many times: without the room of those.
-			targets = append(targets, Target{n.Name, n.Address, slices.Clone(slices.Compact(endpoints))})
+			targets = append(targets, Target{Node: n.Name, Address: n.Address, Endpoints: slices.Clone(slices.Compact(endpoints))})
 		}
 	}
 	return targets

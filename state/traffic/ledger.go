@@ -129,7 +129,7 @@ func (l *Ledger) take(now time.Time) {
 // settle puts down what came since the last time.
 func (l *Ledger) settle() {
 	counts, err := l.observer.Counts()
-	if err != nil || l.asked == nil {
+	if err != nil || l.asked == nil || len(counts.By) == 0 {
 		return // what came meanwhile is put down when it is known
 	}
 	for _, p := range l.asked.ServicePorts {

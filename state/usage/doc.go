@@ -1,8 +1,8 @@
 // Package usage says how busy the CPUs of nodes are.
 //
 // [Local] reads the own node's from /proc/stat. Agents tell it to each other with
-// the answers to their probes (package probe): it is two seconds old, and needs
-// nothing but weft. That is the default.
+// the answers to their probes (package probe): it is at most two seconds old, and
+// needs nothing but weft. That is the default.
 //
 // [Prometheus] asks a Prometheus that scrapes a node exporter on every node, one
 // query for all of them. Its numbers are as old as its scrapes, 15 to 60 seconds,

@@ -24,29 +24,29 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestBusy(t *testing.T) {
-	base := procfs.CPUStat{User: 100, Nice: 1, System: 50, Idle: 1000, Iowait: 10, IRQ: 1, SoftIRQ: 2, Steal: 3, Guest: 5}
+	base := stat{times: [kinds]uint64{user: 100, nice: 1, system: 50, idle: 1000, iowait: 10, irq: 1, softirq: 2, steal: 3}}
+	type times = [kinds]uint64
 	cases := []struct {
-		name   string
-		change func(*procfs.CPUStat)
-		want   float64
-		known  bool
+		name  string
+		grown times
+		back  times
+		want  float64
+		known bool
 	}{
-		{"nothing passed", func(*procfs.CPUStat) {}, 0, false},
-		{"idle", func(s *procfs.CPUStat) { s.Idle += 4 }, 0, true},
-		{"waiting for a disk is idle", func(s *procfs.CPUStat) { s.Iowait += 4 }, 0, true},
-		{"all in use", func(s *procfs.CPUStat) { s.User += 4 }, 1, true},
-		{"a quarter", func(s *procfs.CPUStat) { s.System++; s.Idle += 3 }, 0.25, true},
-		{"every kind of use", func(s *procfs.CPUStat) {
-			s.User, s.Nice, s.System, s.IRQ, s.SoftIRQ, s.Steal = s.User+1, s.Nice+1, s.System+1, s.IRQ+1, s.SoftIRQ+1, s.Steal+1
-			s.Idle += 6
-		}, 0.5, true},
-		{"guests are users already", func(s *procfs.CPUStat) { s.User++; s.Guest++; s.Idle++ }, 0.5, true},
-		{"iowait goes back", func(s *procfs.CPUStat) { s.Iowait -= 2; s.User++; s.Idle++ }, 0.5, true},
-		{"all goes back", func(s *procfs.CPUStat) { *s = procfs.CPUStat{} }, 0, false},
+		{name: "nothing passed"},
+		{name: "idle", grown: times{idle: 4}, known: true},
+		{name: "waiting for a disk is idle", grown: times{iowait: 4}, known: true},
+		{name: "all in use", grown: times{user: 4}, want: 1, known: true},
+		{name: "a quarter", grown: times{system: 1, idle: 3}, want: 0.25, known: true},
+		{name: "every kind of use", grown: times{1, 1, 1, 6, 0, 1, 1, 1}, want: 0.5, known: true},
+		{name: "iowait goes back", grown: times{user: 1, idle: 1}, back: times{iowait: 2}, want: 0.5, known: true},
+		{name: "all goes back", back: base.times},
 	}
 	for _, c := range cases {
 		now := base
-		c.change(&now)
+		for kind := range now.times {
+			now.times[kind] += c.grown[kind] - c.back[kind]
+		}
 		if got, known := busy(base, now); known != c.known || known && got != c.want {
 			t.Errorf("%s: busy = %v, known %v, want %v, %v", c.name, got, known, c.want, c.known)
 		}
@@ -56,14 +56,51 @@ func TestBusy(t *testing.T) {
 // Whatever a kernel says, the ratio is one, or not known.
 func TestBusyIsARatio(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		draw := func(what string) procfs.CPUStat {
-			f := func() float64 { return rapid.Float64().Draw(t, what) }
-			return procfs.CPUStat{User: f(), Nice: f(), System: f(), Idle: f(), Iowait: f(), IRQ: f(), SoftIRQ: f(), Steal: f()}
+		draw := func(what string) (s stat) {
+			for kind := range s.times {
+				s.times[kind] = rapid.Uint64().Draw(t, what)
+			}
+			return s
 		}
 		if ratio, known := busy(draw("before"), draw("now")); known && !(ratio >= 0 && ratio <= 1) {
 			t.Fatalf("ratio = %v", ratio)
 		}
 	})
+}
+
+func TestReadStat(t *testing.T) {
+	all := "cpu  1 2 3 4 5 6 7 8 9 10\n"
+	cases := []struct {
+		name, text string
+		want       stat
+		err        string
+	}{
+		{"one core", all + "cpu0 1 2 3 4 5 6 7 8 9 10\nintr 7 0\n", stat{[kinds]uint64{1, 2, 3, 4, 5, 6, 7, 8}, 1}, ""},
+		{"cores that are off have no line", all + "cpu0 1\ncpu3 1\ncpu12 1\nctxt 5\ncpu13 1\n", stat{[kinds]uint64{1, 2, 3, 4, 5, 6, 7, 8}, 3}, ""},
+		{"nothing behind it", all + "cpu0 1\n", stat{[kinds]uint64{1, 2, 3, 4, 5, 6, 7, 8}, 1}, ""},
+		{"an old kernel", "cpu  1 2 3 4\ncpu0 1 2 3 4\n", stat{[kinds]uint64{1, 2, 3, 4}, 1}, ""},
+		{"no number", "cpu  1 two 3\n", stat{}, `got "two", expected the ticks of all CPUs`},
+		{"less than nothing", "cpu  1 -2 3\n", stat{}, `got "-2"`},
+		{"another file", "MemTotal: 5 kB\n", stat{}, `got "MemTotal: 5 kB", expected the line of all CPUs`},
+		{"cores alone", "cpu0 1 2 3 4\n", stat{}, "expected the line of all CPUs"},
+		{"nothing", "", stat{}, "expected the line of all CPUs"},
+	}
+	for _, c := range cases {
+		path := filepath.Join(t.TempDir(), "stat")
+		if err := os.WriteFile(path, []byte(c.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readStat(path)
+		if c.err != "" {
+			if err == nil || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), path) {
+				t.Errorf("%s: error = %v, want %q", c.name, err, c.err)
+			}
+			continue
+		}
+		if err != nil || got != c.want {
+			t.Errorf("%s: got %+v, %v, want %+v", c.name, got, err, c.want)
+		}
+	}
 }
 
 // proc is a folder with a stat file.
@@ -119,6 +156,12 @@ func TestLocal(t *testing.T) {
 		}
 		p.set(t, 100+150, 900+50)
 		expect(0.75, true)
+		first, _ := l.Usage()
+		p.set(t, 9999, 950)
+		time.Sleep(window - 1)
+		if cpu, _ := l.Usage(); cpu != first {
+			t.Errorf("CPU = %+v within the window of %+v", cpu, first)
+		}
 		p.set(t, 250, 950+200)
 		expect(0, true)
 		if err := os.Remove(filepath.Join(p.dir, "stat")); err != nil {
@@ -144,17 +187,35 @@ func TestNoProc(t *testing.T) {
 	}
 }
 
-// The kernel's own file can be read, and has as many cores as there are.
+// Of the kernel's own file we read what a library does.
 func TestRealProc(t *testing.T) {
-	l, err := NewLocal("/proc", slog.Default())
+	fs, err := procfs.NewFS("/proc")
 	if err != nil {
 		t.Fatal(err)
 	}
-	stat, err := l.fs.Stat()
+	before, err := fs.Stat()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(stat.CPU) < runtime.NumCPU() || stat.CPUTotal.Idle <= 0 {
-		t.Errorf("%d cores, idle for %v s; Go sees %d cores", len(stat.CPU), stat.CPUTotal.Idle, runtime.NumCPU())
+	got, err := readStat("/proc/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := fs.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.cores != len(before.CPU) || got.cores < runtime.NumCPU() {
+		t.Errorf("%d cores, want %d; Go sees %d", got.cores, len(before.CPU), runtime.NumCPU())
+	}
+	low, high := before.CPUTotal, after.CPUTotal
+	for kind, bounds := range map[int][2]float64{
+		user: {low.User, high.User}, nice: {low.Nice, high.Nice}, system: {low.System, high.System}, idle: {low.Idle, high.Idle},
+		irq: {low.IRQ, high.IRQ}, softirq: {low.SoftIRQ, high.SoftIRQ}, steal: {low.Steal, high.Steal},
+	} {
+		const ticks = 100 // a second, see times(2)
+		if v := float64(got.times[kind]) / ticks; v < bounds[0] || v > bounds[1] {
+			t.Errorf("kind %d: %v s, want %v to %v", kind, v, bounds[0], bounds[1])
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,6 +83,9 @@ func shares(p *state.ServicePort) string {
 // tellReasons says for each ServicePort whose reason to be skipped changed what
 // it is now: one line a change, whatever the number of events.
 func (l *Loop) tellReasons(before, after []*state.ServicePort) {
+	if slices.Equal(before, after) { // by pointers, as after a write for measurements alone
+		return
+	}
 	for _, p := range after {
 		for len(before) > 0 && before[0].Compare(p) < 0 {
 			before = before[1:]
