@@ -102,8 +102,9 @@ func (o *Own) wrote(port uint32) (own, beat bool) {
 }
 
 func (o *Own) forget() {
+	now := time.Now()
 	for pid, end := range o.runs {
-		if !end.IsZero() && time.Since(end) > remembered {
+		if !end.IsZero() && now.Sub(end) > remembered {
 			delete(o.runs, pid)
 		}
 	}

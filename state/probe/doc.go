@@ -27,15 +27,17 @@
 // Only nodes with endpoints of steered ServicePorts are probed, and the own one:
 // [Targets]. There are never more than 16 rounds under way, and from 200 nodes on
 // the interval grows with their number ([Interval]), so an agent sends at most
-// 120 probes a second, and half of that where answers are as usual:
+// 120 probes a second, and less than half of that where answers are as usual:
 //
 //	nodes   interval   most probes/s sent   peer: packets/s in and out   peer: bytes/s each way
 //	   10        5 s                    6                           24                   1,200
 //	  200        5 s                  120                          480                  24,000
 //	1,000       25 s                  120                          480                  24,000
 //
-// Measured (BenchmarkAgent), that takes 2.3, 25 and 21 ms of processor time in each
-// second, signed, of the asker and of all who answer together.
+// Measured on a virtual machine (BenchmarkAgent), 3.5, 42 and 117 probes a second take 9,
+// 16 and 61 ms of processor time, signed, of the asker and of all who answer together. With
+// three probes in each round it was 11, 37 and 66 ms there; of 1,000 nodes too few rounds
+// were made for anything to be usual.
 //
 // A node with endpoints answers as many probes as it sends, if every node has
 // an agent and endpoints: hence the factor of four. A probe of 72 bytes is a packet

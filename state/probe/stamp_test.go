@@ -80,6 +80,33 @@ func TestArrivalIsBelieved(t *testing.T) {
 	}
 }
 
+// The time of a connection is the kernel's, which tells whole microseconds.
+func TestRoundTrip(t *testing.T) {
+	s := serve(t, 200, 0)
+	start := time.Now()
+	conn, err := dialer().DialContext(t.Context(), "tcp", s.addr().String())
+	took := time.Since(start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if seen := roundTrip(conn); seen <= 0 || seen > took {
+		t.Errorf("the kernel saw an answer after %v, the agent after %v", seen, took)
+	}
+	for range 3 {
+		round, err := TCP{5 * time.Second}.Round(t.Context(), Target{Node: "n", Endpoints: []netip.AddrPort{s.addr()}})
+		if err != nil || round.Value%time.Microsecond != 0 {
+			t.Errorf("round = %+v, %v, want the kernel's time", round, err)
+		}
+	}
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	if seen := roundTrip(a); seen != 0 {
+		t.Errorf("what is no connection of TCP took %v", seen)
+	}
+}
+
 // How long agents take, to answer or to read the answer, makes no node farther.
 func TestAgentsTakeTheirTime(t *testing.T) {
 	const wait = 50 * ms
