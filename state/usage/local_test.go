@@ -78,6 +78,7 @@ func TestReadStat(t *testing.T) {
 		{"one core", all + "cpu0 1 2 3 4 5 6 7 8 9 10\nintr 7 0\n", stat{[kinds]uint64{1, 2, 3, 4, 5, 6, 7, 8}, 1}, ""},
 		{"cores that are off have no line", all + "cpu0 1\ncpu3 1\ncpu12 1\nctxt 5\ncpu13 1\n", stat{[kinds]uint64{1, 2, 3, 4, 5, 6, 7, 8}, 3}, ""},
 		{"nothing behind it", all + "cpu0 1\n", stat{[kinds]uint64{1, 2, 3, 4, 5, 6, 7, 8}, 1}, ""},
+		{"a line of very many interrupts", all + "cpu0 1\nintr 7" + strings.Repeat(" 0", 1<<17) + "\n", stat{[kinds]uint64{1, 2, 3, 4, 5, 6, 7, 8}, 1}, ""},
 		{"an old kernel", "cpu  1 2 3 4\ncpu0 1 2 3 4\n", stat{[kinds]uint64{1, 2, 3, 4}, 1}, ""},
 		{"no number", "cpu  1 two 3\n", stat{}, `got "two", expected the ticks of all CPUs`},
 		{"less than nothing", "cpu  1 -2 3\n", stat{}, `got "-2"`},

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 
@@ -41,26 +43,38 @@ func readStat(path string) (s stat, err error) {
 	}
 	file := os.NewFile(uintptr(fd), path)
 	defer file.Close()
-	if s, err = parseStat(bufio.NewScanner(file)); err != nil {
+	if s, err = parseStat(bufio.NewReader(file)); err != nil {
 		return stat{}, fmt.Errorf("read %s: %w", path, err)
 	}
 	return s, nil
 }
 
 // parseStat reads "cpu " with the times of all, and a line such as "cpu0" for each core.
-func parseStat(lines *bufio.Scanner) (s stat, err error) {
-	lines.Scan()
-	times, isAll := bytes.CutPrefix(lines.Bytes(), []byte("cpu "))
+// Of the line behind them, which may be longer than the buffer, it takes the beginning.
+func parseStat(lines *bufio.Reader) (s stat, err error) {
+	line, err := lines.ReadSlice('\n')
+	times, isAll := bytes.CutPrefix(line, []byte("cpu "))
 	if !isAll {
-		return stat{}, cmp.Or(lines.Err(), fmt.Errorf("got %q, expected the line of all CPUs", lines.Bytes()))
+		return stat{}, cmp.Or(failure(err), fmt.Errorf("got %q, expected the line of all CPUs", bytes.TrimSpace(line)))
 	}
 	if s.times, err = parseTimes(times); err != nil {
 		return stat{}, err
 	}
-	for lines.Scan() && bytes.HasPrefix(lines.Bytes(), []byte("cpu")) {
+	for {
+		line, err := lines.ReadSlice('\n')
+		if !bytes.HasPrefix(line, []byte("cpu")) {
+			return s, failure(err)
+		}
 		s.cores++
 	}
-	return s, lines.Err()
+}
+
+// failure is an error of reading, which neither the end nor a long line is.
+func failure(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, bufio.ErrBufferFull) {
+		return nil
+	}
+	return err
 }
 
 // parseTimes reads "user nice system idle ...". What an old kernel does not count is 0.
