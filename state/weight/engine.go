@@ -105,8 +105,10 @@ func (e *Engine) wait(c *Connections, now time.Time) time.Duration {
 		return wait
 	case c.Change == 0 || e.awake > 0 || now.Sub(e.changed) < 2*guardTick:
 		return min(wait, guardTick)
+	case wait <= idleTick+idleTick/5: // which spares a look that would come just before
+		return wait
 	}
-	return min(wait, idleTick)
+	return idleTick
 }
 
 // stepAll is a step of all ServicePorts.

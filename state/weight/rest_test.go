@@ -2,6 +2,7 @@ package weight_test
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"testing"
 	"time"
@@ -25,36 +26,38 @@ func told(change uint64, at time.Time, counts ...weight.Count) *weight.Connectio
 	return c
 }
 
-// lead goes on by the waits that the engine asks for, and returns the longest.
-func (p *play) lead(until int, change uint64, counts ...weight.Count) (longest time.Duration) {
+// lead goes on by the waits that the engine asks for, and returns the longest, and how many
+// there were.
+func (p *play) lead(until int, change uint64, counts ...weight.Count) (longest time.Duration, n int) {
 	p.t.Helper()
-	for p.at <= until {
+	for ; p.at <= until; n++ {
 		measure(p.st, p.latency, p.busy, p.now())
 		var wait time.Duration
 		p.last, wait = p.engine.Step(p.now(), weight.Inputs{State: p.st, Connections: told(change, p.now(), counts...)})
-		p.at += max(1, int(wait.Seconds()))
+		p.at += max(1, int(math.Ceil(wait.Seconds())))
 		longest = max(longest, wait)
 	}
-	return longest
+	return longest, n
 }
 
 // TestQuiet checks that the guard is not asked for while there is nothing to see, and is
 // every second while there is: also behind connections that came once.
 func TestQuiet(t *testing.T) {
 	p := begin(t, weight.Default(), same(.001, 4), same(.1, 4))
-	if wait := p.lead(9, 1); wait > time.Second {
+	if wait, _ := p.lead(9, 1); wait > time.Second {
 		t.Errorf("at the start it comes again in %v, want a second", wait)
 	}
-	if wait := p.lead(60, 1); wait < 4*time.Second || wait > 5*time.Second {
-		t.Errorf("without connections it comes again in %v, want about five seconds", wait)
+	p.lead(20, 1)
+	if wait, n := p.lead(620, 1); wait < 4*time.Second || wait > 6*time.Second || n > 600/5+5 {
+		t.Errorf("without connections it comes again in %v, %d times in ten minutes, want about every five seconds", wait, n)
 	}
 	some := []weight.Count{{Opened: 9, Open: 3, Young: 3, Seconds: 1}, {Opened: 9}, {Opened: 9}, {Opened: 9}}
-	if wait := p.lead(70, 2, some...); wait > time.Second {
+	if wait, _ := p.lead(630, 2, some...); wait > time.Second {
 		t.Errorf("while connections are open it comes again in %v, want a second", wait)
 	}
 	some[0] = weight.Count{Opened: 9, Seconds: 3}
-	p.lead(400, 3, some...)
-	if wait := p.lead(420, 3, some...); wait < 4*time.Second {
+	p.lead(1000, 3, some...)
+	if wait, _ := p.lead(1020, 3, some...); wait < 4*time.Second {
 		t.Errorf("long behind the last it comes again in %v, want about five seconds", wait)
 	}
 }
