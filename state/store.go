@@ -160,7 +160,7 @@ const (
 )
 
 // Pause is the time between two writes for measurements alone: Interval, or as long
-// as the size of the file makes it.
+// as the size of the file makes it. What was not measured before waits for Interval alone.
 func (s *Store) Pause() time.Duration {
 	return max(s.Interval, min(time.Duration(s.size)*time.Second/measurementRate, longestPause))
 }
@@ -185,7 +185,14 @@ func (s *Store) isDue(next *State, now time.Time) bool {
 		return true
 	}
 	age := now.Sub(s.wrote)
-	return age < 0 || age >= s.Renewal && !next.Written.Equal(s.last.Written) || age >= s.Pause() && !sameMeasurements(s.last, next)
+	return age < 0 || age >= s.Renewal && !next.Written.Equal(s.last.Written) || age >= s.Pause() && !sameMeasurements(s.last, next) ||
+		age >= s.Interval && !slices.EqualFunc(s.last.Nodes, next.Nodes, isAsKnown)
+}
+
+// isAsKnown reports whether the same is measured of a node: a reader need not wait for the
+// first measurements as for newer ones.
+func isAsKnown(a, b Node) bool {
+	return (a.Latency == nil) == (b.Latency == nil) && (a.CPU == nil) == (b.CPU == nil)
 }
 
 // sameRules reports whether two sorted States make the same rules: all but

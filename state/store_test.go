@@ -147,6 +147,29 @@ func TestStorePause(t *testing.T) {
 	}
 }
 
+// TestStoreTellsFirstMeasurements: that a node is measured at all is written soon, however
+// large the file.
+func TestStoreTellsFirstMeasurements(t *testing.T) {
+	s := NewStore(filepath.Join(t.TempDir(), "state.yaml"))
+	st := example()
+	st.Nodes[0].Latency, st.Nodes[0].CPU = nil, nil
+	if written, err := s.Write(st, noon); !written || err != nil {
+		t.Fatal(written, err)
+	}
+	for _, c := range []struct {
+		after   time.Duration
+		seconds float64
+		want    bool
+	}{{s.Interval - time.Second, 0.1, false}, {s.Interval, 0.1, true}, {2 * s.Interval, 0.2, false}, {s.Interval + longestPause, 0.2, true}} {
+		s.size = 5 << 20 // as if it had so many bytes
+		measured := example()
+		measured.Nodes[0].Latency.Seconds = c.seconds
+		if written, err := s.Write(measured, noon.Add(c.after)); written != c.want || err != nil {
+			t.Errorf("after %v: %t %v, want %t", c.after, written, err, c.want)
+		}
+	}
+}
+
 func TestStoreGoesOnAfterRestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.yaml")
 	if _, err := NewStore(path).Write(example(), noon); err != nil {
