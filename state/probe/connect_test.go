@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"weft/examples/lab/labtest"
 	"weft/state"
 )
 
@@ -174,6 +175,18 @@ func TestUsualAnswer(t *testing.T) {
 		}
 		if n := c.count() - before; n != c.want {
 			t.Errorf("%s: %d probes, want %d", c.name, n, c.want)
+		}
+	}
+}
+
+func TestUsualPing(t *testing.T) {
+	labtest.RequireKernel(t) // for a raw socket
+	to := Target{Node: "n", Address: netip.MustParseAddr("127.0.0.1")}
+	for usual, want := range map[time.Duration]int{5 * time.Second: 1, 1: 3} {
+		to.Usual = usual
+		answers, err := (&ICMP{Timeout: 5 * time.Second}).ping(t.Context(), to, true)
+		if err != nil || len(answers) != want {
+			t.Errorf("usual is %v: %d pings, %v, want %d", usual, len(answers), err, want)
 		}
 	}
 }

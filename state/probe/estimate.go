@@ -97,9 +97,8 @@ func (e *Estimate) next(value, dt time.Duration) time.Duration {
 
 // Usual is the time up to which the first answer of a round says all that the round
 // would: no longer than the estimate, give or take what rounds differ from it or what
-// moves no share. It is 0
-// where others have to be waited for: while little is known or the node is in doubt, and
-// where the value is not the least of the answers.
+// moves no share. It is 0 where others have to be waited for: while little is known or the
+// node is in doubt, and where the value is not the least of the answers.
 func (e *Estimate) Usual() time.Duration {
 	if e.Smooth || e.rounds < familiarRounds || e.failed > 0 || !e.lost.IsZero() {
 		return 0

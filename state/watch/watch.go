@@ -142,7 +142,7 @@ func (l *Loop) keep(ctx context.Context, changes <-chan struct{}) error {
 				return err
 			}
 			if p.isPending() && !wrote { // too soon, perhaps, for what changes no rule
-				wait = min(wait, l.Store.Pause())
+				wait = min(wait, l.Store.Interval)
 			}
 			p.passed(time.Now(), wrote, wait)
 		}
