@@ -2,7 +2,6 @@ package render
 
 import (
 	"fmt"
-	"math/bits"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -80,34 +79,11 @@ func (f *Family) ServicePorts() []*ServicePort {
 }
 
 // Protocols lists the protocols that the family's ServicePorts have, sorted.
-func (f *Family) Protocols() []string {
-	var found []string
-	for _, p := range f.ServicePorts() {
-		if !slices.Contains(found, p.Protocol) {
-			found = append(found, p.Protocol)
-		}
-	}
-	slices.Sort(found)
-	return found
-}
+func (f *Family) Protocols() []string { return f.source(onServicePorts).ports.protocols() }
 
 // NodePorts lists the nodePorts of one protocol, sorted.
 func (f *Family) NodePorts(protocol string) []uint16 {
-	var taken [1 << 16 / 64]uint64 // sorting would take longer, with thousands of them
-	n := 0
-	for _, p := range f.ServicePorts() {
-		if bit := uint64(1) << (p.NodePort % 64); p.Protocol == protocol && taken[p.NodePort/64]&bit == 0 {
-			taken[p.NodePort/64] |= bit
-			n++
-		}
-	}
-	ports := make([]uint16, 0, n)
-	for i, word := range taken {
-		for ; word != 0; word &= word - 1 {
-			ports = append(ports, uint16(i*64+bits.TrailingZeros64(word)))
-		}
-	}
-	return ports
+	return f.source(onServicePorts).ports.of(protocol)
 }
 
 // LocalEndpoints lists the addresses of the endpoints that are on this node,

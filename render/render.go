@@ -64,22 +64,6 @@ func firstError(before []LeftOut, last *Error) *Error {
 	return last
 }
 
-// leftAlone are the ServicePorts that the vars leave to kube-proxy.
-func leftAlone(st *state.State, vars Vars) (list []LeftOut) {
-	if vars.HashesAffinity() {
-		return nil
-	}
-	for _, p := range st.ServicePorts {
-		if p.Affinity != "" && p.Steered() {
-			list = append(list, LeftOut{p, &Error{
-				ServicePort: p.ID(), record: p,
-				Message: "its affinity is " + string(p.Affinity) + ", which is left to kube-proxy unless the var affinity is hash",
-			}})
-		}
-	}
-	return list
-}
-
 // Origin is where a line of output came from.
 type Origin struct {
 	// File and Line are those of the template; File is empty if it cannot be told.

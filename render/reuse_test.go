@@ -250,6 +250,9 @@ func anyServicePort(t *rapid.T, n int) *state.ServicePort {
 	if rapid.IntRange(0, 5).Draw(t, "skipped") == 0 {
 		p.Skipped = "no reason"
 	}
+	if rapid.IntRange(0, 5).Draw(t, "affinity") == 0 {
+		p.Affinity = state.ClientIP
+	}
 	p.Endpoints = anyEndpoints(t)
 	return p
 }

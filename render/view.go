@@ -32,6 +32,7 @@ type sources struct {
 type familySource struct {
 	addresses    []netip.Addr
 	servicePorts []*ServicePort
+	ports        nodePorts // of servicePorts
 }
 
 // view shows one state after the other to templates. What says the same as before
@@ -62,6 +63,7 @@ func newView(node string, vars Vars, asked func(dependency)) *view {
 		return &v.now
 	}}
 	for i, name := range [...]string{"ip", "ip6"} {
+		v.now.families[i].ports = nodePorts{}
 		v.families[i] = &Family{
 			Name: name, AddrType: [...]string{"ipv4_addr", "ipv6_addr"}[i], Vars: vars, v6: i == 1,
 			source: func(d dependency) *familySource {
@@ -102,6 +104,7 @@ func (v *view) show(st *state.State, leftOut map[*state.ServicePort]bool) (chang
 	for i, f := range v.families {
 		list := v.steered(i, f, leftOut)
 		if now := &v.now.families[i]; !slices.Equal(now.servicePorts, list) {
+			now.ports.change(now.servicePorts, list)
 			now.servicePorts = list
 			changed |= onServicePorts.of(i)
 		}

@@ -53,6 +53,7 @@ type spare struct {
 type record struct {
 	text        fingerprint.Print
 	servicePort *ServicePort
+	endpoints   int // of the ServicePort
 }
 
 // Decode reads a file as [Decode] does. A file that is refused leaves the
@@ -89,7 +90,7 @@ func (d *Decoder) Decode(file string, data []byte) (*State, error) {
 	if !inStep {
 		problems = append(problems, b.checkTogether(s, served)...)
 	}
-	problems = append(problems, b.checkCounts(counts, headerProblems, docs[0], s.ServicePorts)...)
+	problems = append(problems, b.checkCounts(counts, headerProblems, docs[0])...)
 	if len(problems) > 0 {
 		return nil, strict.Join(problems)
 	}
@@ -167,7 +168,7 @@ type counts struct {
 }
 
 // checkCounts compares what the header says with what there is.
-func (b *body) checkCounts(want counts, headerProblems []*strict.Problem, header document, list []*ServicePort) (problems []*strict.Problem) {
+func (b *body) checkCounts(want counts, headerProblems []*strict.Problem, header document) (problems []*strict.Problem) {
 	report := func(field string, want, found int, what string) {
 		if want == found || slices.ContainsFunc(headerProblems, isAbout(field)) {
 			return
@@ -181,14 +182,15 @@ func (b *body) checkCounts(want counts, headerProblems []*strict.Problem, header
 	}
 	report("servicePorts", want.servicePorts, len(b.docs), "documents of kind ServicePort")
 	if want.endpoints >= 0 && len(b.problems) == 0 {
-		report("endpoints", want.endpoints, countEndpoints(list), "endpoints")
+		report("endpoints", want.endpoints, b.countEndpoints(), "endpoints")
 	}
 	return problems
 }
 
-func countEndpoints(list []*ServicePort) (n int) {
-	for _, p := range list {
-		n += len(p.Endpoints)
+// countEndpoints looks at no ServicePort: thousands of them are all over the memory.
+func (b *body) countEndpoints() (n int) {
+	for i := range b.records {
+		n += b.records[i].endpoints
 	}
 	return n
 }
@@ -304,7 +306,9 @@ func (b *body) parse(pending []int) {
 		g.Go(func() error {
 			for n := from; n < min(from+each, len(pending)); n++ {
 				i := pending[n]
-				b.records[i].servicePort, problems[n] = b.one(b.docs[i])
+				if b.records[i].servicePort, problems[n] = b.one(b.docs[i]); b.records[i].servicePort != nil {
+					b.records[i].endpoints = len(b.records[i].servicePort.Endpoints)
+				}
 			}
 			return nil
 		})

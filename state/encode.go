@@ -118,6 +118,13 @@ func equalServicePorts(p, q *ServicePort) bool {
 		slices.EqualFunc(p.Factors, q.Factors, equalFactors) && slices.EqualFunc(p.Endpoints, q.Endpoints, equalEndpoints)
 }
 
+func countEndpoints(list []*ServicePort) (n int) {
+	for _, p := range list {
+		n += len(p.Endpoints)
+	}
+	return n
+}
+
 func appendHeader(b []byte, s *State) []byte {
 	b = append(b, "apiVersion: "+APIVersion+"\nkind: State\nnode: "+scalar(s.Node)+"\ngeneration: "...)
 	b = strconv.AppendUint(b, s.Generation, 10)

@@ -107,10 +107,11 @@ func Stale(before, after *state.State) []Flow {
 }
 
 // leavers are the places of before that after does not have. ServicePorts that
-// both states share cost a look at a pointer: see [state.State].
+// both states share cost a look at a pointer: see [state.State]. None of these has a place
+// that left, since a state has each nodePort of a protocol once.
 func leavers(before, after *state.State) map[place]bool {
 	gone := map[place]bool{}
-	left, _ := state.Difference(before.ServicePorts, after.ServicePorts)
+	left, came := state.Difference(before.ServicePorts, after.ServicePorts)
 	for _, p := range left {
 		if p.Protocol == state.UDP && p.Steered() {
 			for _, e := range p.Endpoints {
@@ -121,7 +122,7 @@ func leavers(before, after *state.State) map[place]bool {
 	if len(gone) == 0 {
 		return nil
 	}
-	for _, p := range after.ServicePorts {
+	for _, p := range came {
 		if p.Protocol == state.UDP {
 			for _, e := range p.Endpoints {
 				delete(gone, place{p.NodePort, e.AddrPort()})

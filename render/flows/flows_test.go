@@ -131,7 +131,8 @@ func TestStaleIsADifference(t *testing.T) {
 	})
 }
 
-// anyState has some of the old ServicePorts and some that it makes.
+// anyState has some of the old ServicePorts and some that it makes: as in every state
+// that was checked, none of them has the nodePort of another.
 func anyState(t *rapid.T, old []*state.ServicePort) *state.State {
 	st := stateOf()
 	if len(old) > 0 {
@@ -143,7 +144,9 @@ func anyState(t *rapid.T, old []*state.ServicePort) *state.State {
 		p.Skipped = rapid.SampledFrom([]string{"", "", "some reason"}).Draw(t, "skipped")
 		all := []string{"10.0.0.1:53", "10.0.0.2:53", "10.0.0.2:54", "[fd00::1]:53"}
 		p.Endpoints = endpoints(0, rapid.SliceOfDistinct(rapid.SampledFrom(all), rapid.ID).Draw(t, "endpoints")...)
-		st.ServicePorts = append(st.ServicePorts, p)
+		if !slices.ContainsFunc(st.ServicePorts, func(q *state.ServicePort) bool { return q.Protocol == p.Protocol && q.NodePort == p.NodePort }) {
+			st.ServicePorts = append(st.ServicePorts, p)
+		}
 	}
 	slices.SortFunc(st.ServicePorts, (*state.ServicePort).Compare)
 	return st

@@ -72,10 +72,7 @@ func changes(m message, limit int) []Change {
 	switch c.Kind {
 	case Rule:
 		c.Handle = number(m.attribute(unix.NFTA_RULE_HANDLE))
-		var d nfnl.RuleDecoder
-		if rule, err := d.Decode(m.data); err == nil {
-			c.Comment = rule.Comment
-		}
+		c.Comment = nfnl.Comment(m.attribute(unix.NFTA_RULE_USERDATA)) // its expressions are nothing to tell
 	case Element:
 		return elements(m, c, limit)
 	}

@@ -66,7 +66,7 @@ func (tx *Transaction) table(b, a *Table) {
 		tx.Replaced = append(tx.Replaced, Replaced{"table " + a.Family + " " + a.Name, why})
 	}
 	whole := *a
-	whole.Chains = joinAll(a.Chains)
+	whole.Chains = joinAll(a)
 	change.addition, change.whole = additionOf(&whole), true
 	tx.add(change, Touched{Whole: true})
 }

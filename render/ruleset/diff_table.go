@@ -70,7 +70,7 @@ func (d *tableDiff) join() bool {
 	if len(d.again) == 0 && !d.basesDiffer() {
 		return false
 	}
-	before, after := joinAll(d.old.Chains), joinAll(d.new.Chains)
+	before, after := joinAll(d.old), joinAll(d.new)
 	if len(before) == len(d.old.Chains) && len(after) == len(d.new.Chains) {
 		return false
 	}
@@ -134,7 +134,7 @@ func (d *tableDiff) pair() (why string) {
 // pairChains matches the chains, of which none stands twice once its blocks are joined.
 func (d *tableDiff) pairChains() {
 	names := namesOf(unshared(d.old.Chains, d.new.Chains))
-	d.chains, _ = pairUp(names.joined(d.old.Chains), names.joined(d.new.Chains), func(c *Chain) string { return c.Name })
+	d.chains, _ = pairUp(names.joined(d.old), names.joined(d.new), func(c *Chain) string { return c.Name })
 }
 
 // basesComeOrGo tells whether a base chain is new, gone or replaced.

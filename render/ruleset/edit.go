@@ -74,7 +74,7 @@ func (t *Table) editChain(e Edit) {
 	i := slices.IndexFunc(t.Chains, is)
 	edited := &Chain{Name: e.Chain, Rules: []Rule{{Text: unlike}}}
 	if i >= 0 {
-		old := joinAll(slices.DeleteFunc(slices.Clone(t.Chains), func(c *Chain) bool { return !is(c) }))[0]
+		old := named{all: map[string]bool{e.Chain: true}}.joined(t)[0]
 		edited.Base, edited.Comment = old.Base, old.Comment
 		t.Chains = slices.DeleteFunc(t.Chains, is)
 	}

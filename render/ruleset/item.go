@@ -15,11 +15,15 @@ type item struct {
 	text    string // empty for a *Table and a *Set that have a body
 	at      int    // of the statement, in the item
 	ends    bool   // it is the same whatever stands behind it
+	sum     uint32 // of the name of a chain
 }
 
 func newItem(content any, text string, at int) *item {
 	it := &item{content: content, text: text, at: at}
 	it.ends = it.isComplete()
+	if c, ok := content.(*Chain); ok {
+		it.sum = sumOf(c.Name)
+	}
 	return it
 }
 
@@ -85,7 +89,7 @@ func (t *Table) collect() int {
 	for i, it := range t.members.members {
 		switch c := it.content.(type) {
 		case *Chain:
-			t.Chains = append(t.Chains, c)
+			t.Chains, t.sums = append(t.Chains, c), append(t.sums, it.sum)
 		case *Set:
 			t.Sets = append(t.Sets, c)
 		case *Object:
@@ -116,6 +120,7 @@ func (t *Table) makeRoom() {
 		}
 	}
 	t.Chains, t.Sets = slices.Grow(t.Chains, chains), slices.Grow(t.Sets, sets)
+	t.sums = slices.Grow(t.sums, chains)
 }
 
 // collect gives the ruleset what its items say.

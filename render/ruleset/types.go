@@ -54,6 +54,7 @@ type Table struct {
 	Chains  []*Chain
 	Others  []*Statement // lines that belong into no table
 
+	sums []uint32 // of the names of Chains, if they are as many (see [named])
 	body[item]
 }
 

@@ -50,7 +50,9 @@ func (o *Observer) Aim(st *state.State) {
 	if same { // but for what was measured
 		return
 	}
-	o.tally.watch(st.Addresses, st.ServicePorts)
+	if !o.tally.watch(st.Addresses, st.ServicePorts) {
+		return
+	}
 	if ports := portsOf(st); ports != o.ports {
 		o.ports = ports
 		o.limit()

@@ -18,6 +18,7 @@ type tally struct {
 	addresses []netip.Addr
 	watched   []*state.ServicePort
 	ports     map[NodePort]*port
+	used      map[NodePort]*port // those that have accounts
 	all       budget
 	following lives
 	kept      []*life // those of them that are not young any more
@@ -55,12 +56,13 @@ type life struct {
 }
 
 func newTally() *tally {
-	return &tally{change: 1, ports: map[NodePort]*port{}, all: newBudget(inAll)}
+	return &tally{change: 1, ports: map[NodePort]*port{}, used: map[NodePort]*port{}, all: newBudget(inAll)}
 }
 
 // watch makes the endpoints of the steered ones of these ServicePorts those that
-// count. What was counted for those that stay is kept.
-func (t *tally) watch(addresses []netip.Addr, list []*state.ServicePort) {
+// count, and reports whether they are of other NodePorts than before. What was counted
+// for those that stay is kept.
+func (t *tally) watch(addresses []netip.Addr, list []*state.ServicePort) (others bool) {
 	gone, came := state.Difference(t.watched, list)
 	t.change++
 	t.addresses, t.watched = addresses, list
@@ -69,12 +71,24 @@ func (t *tally) watch(addresses []netip.Addr, list []*state.ServicePort) {
 		at := NodePort{p.Protocol, p.NodePort}
 		before[at] = t.ports[at]
 		delete(t.ports, at)
+		delete(t.used, at)
 	}
 	for _, p := range came {
-		if at := (NodePort{p.Protocol, p.NodePort}); p.Steered() {
-			t.ports[at] = before[at].after(p)
+		at := NodePort{p.Protocol, p.NodePort}
+		if !p.Steered() {
+			continue
 		}
+		q := before[at].after(p)
+		if t.ports[at] = q; len(q.accounts) > 0 {
+			t.used[at] = q
+		}
+		others = others || before[at] == nil
+		delete(before, at)
 	}
+	for _, q := range before {
+		others = others || q != nil
+	}
+	return others
 }
 
 // after is what port, which may be nil, becomes with another ServicePort.
@@ -103,6 +117,7 @@ func (t *tally) account(at NodePort, endpoint netip.AddrPort) *account {
 			q.accounts = map[netip.AddrPort]*account{}
 		}
 		q.accounts[endpoint] = a
+		t.used[at] = q
 	}
 	return a
 }
@@ -243,10 +258,7 @@ func (t *tally) counts() map[NodePort]map[netip.AddrPort]Count {
 
 func (t *tally) count() map[NodePort]map[netip.AddrPort]Count {
 	all := map[NodePort]map[netip.AddrPort]Count{}
-	for at, q := range t.ports {
-		if len(q.accounts) == 0 {
-			continue
-		}
+	for at, q := range t.used {
 		all[at] = make(map[netip.AddrPort]Count, len(q.accounts))
 		for endpoint, a := range q.accounts {
 			all[at][endpoint] = a.Count

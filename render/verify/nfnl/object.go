@@ -150,7 +150,7 @@ func (d *RuleDecoder) comment(b []byte) string {
 		if d.comments == nil {
 			d.comments = map[string]string{}
 		}
-		c = comment(b)
+		c = Comment(b)
 		d.comments[string(b)] = c
 	}
 	return c
@@ -163,9 +163,10 @@ func keep(last *string, b []byte) string {
 	return *last
 }
 
-// comment finds the comment in nft's user data: a list of type, length, value,
-// where type 0 is the comment (libnftnl/udata.h).
-func comment(b []byte) string {
+// Comment finds the comment in nft's user data of a rule or an element: a list of type,
+// length, value, where type 0 is the comment (libnftnl/udata.h). It is empty if there is
+// none.
+func Comment(b []byte) string {
 	for len(b) >= 2 {
 		n := int(b[1])
 		if 2+n > len(b) {
@@ -299,7 +300,7 @@ func (e *Element) attribute(a *attrs) {
 	case 5:
 		e.Expiration, e.HasExpiration = a.u64(), true
 	case 6:
-		e.Comment = comment(a.data)
+		e.Comment = Comment(a.data)
 	case 7:
 		e.Exprs = append(e.Exprs, decodeExpr(a.data))
 	case 8: // padding
