@@ -53,6 +53,7 @@ func (p *program) newAgent(vars *varFlags, command string, parts ...status.Part)
 	if err != nil {
 		return nil, err
 	}
+	slacken()
 	recorder := status.New(in.config.Node, command, readVersion().Version, parts...)
 	recorder.Good(status.FromConfig, time.Now())
 	a := &agent{

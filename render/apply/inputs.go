@@ -1,8 +1,6 @@
 package apply
 
 import (
-	"bytes"
-	"os"
 	"reflect"
 	"time"
 
@@ -16,12 +14,11 @@ import (
 type inputs struct {
 	decoder state.Decoder
 	st      *state.State
-	taken   *state.Held   // the last that was not read
-	text    []byte        // of the state file that st is, within a pass
-	buffer  *bytes.Buffer // that holds it; nil if nobody read the file
-	spare   *bytes.Buffer // for the next file, if it comes soon
-	fresh   time.Time     // when st.Written last changed
-	stale   bool          // the state is too old
+	taken   *state.Held // the last that was not read
+	text    []byte      // of the state file that st is, within a pass
+	room    room        // that holds it, and the next one if that comes soon
+	fresh   time.Time   // when st.Written last changed
+	stale   bool        // the state is too old
 	newest  candidate
 	good    candidate // the last that the kernel took
 	pinned  *Desired  // goes before all of them; usually nil
@@ -68,7 +65,7 @@ func (l *Loop) readState() (end func()) {
 		return l.endReading
 	}
 	start := time.Now()
-	text, err := l.readFile()
+	text, err := l.room.read(l.StateFile)
 	var st *state.State
 	if err == nil {
 		st, err = l.decoder.Decode(l.StateFile, text)
@@ -81,24 +78,10 @@ func (l *Loop) readState() (end func()) {
 	return l.endReading
 }
 
-// readFile reads the state file. The text is of use until the end of the reading.
-func (l *Loop) readFile() ([]byte, error) {
-	if l.buffer = l.spare; l.buffer == nil {
-		l.buffer = new(bytes.Buffer)
-	}
-	err := readInto(l.buffer, l.StateFile)
-	return l.buffer.Bytes(), err
-}
+func (l *Loop) endReading() { l.text = nil }
 
-func (l *Loop) endReading() {
-	if l.buffer != nil {
-		l.spare = l.buffer
-	}
-	l.text, l.buffer = nil, nil
-}
-
-// spareTime is how long room for a state file is kept: in a burst of changes the
-// megabytes would else be most of what makes garbage to be collected.
+// spareTime is how long room for a state file is kept: in a burst of changes it would
+// else be made anew for each.
 const spareTime = 3 * time.Second
 
 // takeState takes the state from who wrote it, if the file is as it was written. It does
@@ -141,7 +124,7 @@ func (l *Loop) known() *state.State {
 // known.
 func (l *Loop) stateText() ([]byte, *fingerprint.Cut) {
 	if l.text == nil && l.taken != nil && l.taken.State == l.st && l.taken.Stands(l.StateFile) {
-		if text, err := l.readFile(); err == nil && l.taken.Stands(l.StateFile) {
+		if text, err := l.room.read(l.StateFile); err == nil && l.taken.Stands(l.StateFile) {
 			return text, nil
 		}
 	}
@@ -158,26 +141,6 @@ func (l *Loop) stateText() ([]byte, *fingerprint.Cut) {
 func encoded(st *state.State) []byte {
 	text, _ := state.Encode(st) // what was decoded is good
 	return text
-}
-
-// readInto is os.ReadFile into memory that is there already.
-func readInto(buffer *bytes.Buffer, path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	buffer.Reset()
-	// What a read takes at least, to see the end of the file, and some to grow.
-	if need := int(info.Size()) + bytes.MinRead; buffer.Cap() < need {
-		*buffer = *bytes.NewBuffer(make([]byte, 0, need+need/8))
-	}
-	_, err = buffer.ReadFrom(f)
-	return err
 }
 
 // letGo reports whether the state is too old to vouch for. The heartbeat is

@@ -131,7 +131,7 @@ func (l *Loop) Run(ctx context.Context, changes <-chan Change) error {
 		case <-l.beats.C:
 			l.beat(ctx)
 		case <-l.spares.C:
-			l.spare = nil
+			l.room.letGo()
 		}
 	}
 }
@@ -155,6 +155,7 @@ func (l *Loop) open() error {
 func (l *Loop) close() {
 	l.beats.Stop()
 	l.spares.Stop()
+	l.room.letGo()
 	l.retries.over()
 	l.hearing.over()
 	if err := errors.Join(l.foreign.close(), l.mirror.close(), l.heart.Close()); err != nil {
