@@ -30,9 +30,10 @@ type loom struct {
 	frames   []frame // the entries that are being executed, innermost last
 	binding  []any   // the index and the variables of the entry that begins
 	scratch  []*limited
-	last     *output // that was good
-	lastRun  uint64  // whose it is
-	executed int     // entries, so far
+	last     *output  // that was good
+	lastRun  uint64   // whose it is
+	spare    []string // room for the texts between entries
+	executed int      // entries, so far
 	// apart notes what a crew asks for, while there is one.
 	apart   *atomic.Uint32
 	culprit *ServicePort // for which alone a template failed
@@ -100,8 +101,9 @@ func (l *loom) weave(ctx context.Context, changed dependency) (*output, error) {
 	room := len(l.last.parts) + len(l.last.parts)/64 + 1
 	l.out = &output{
 		limited: limited{ctx: ctx}, last: l.last,
-		parts: make([]string, 0, room), entries: make([]bool, 0, room), between: make([]string, 0, len(l.last.between)),
+		parts: make([]string, 0, room), entries: make([]bool, 0, room), between: l.spare[:0],
 	}
+	l.spare = nil
 	if err := l.woven.Execute(l.out, l.view.data); err != nil {
 		return nil, err
 	}
@@ -111,7 +113,11 @@ func (l *loom) weave(ctx context.Context, changed dependency) (*output, error) {
 }
 
 // took notes that an output is good: the next may repeat parts of it.
-func (l *loom) took(out *output) { l.last, l.lastRun = out, l.run }
+func (l *loom) took(out *output) {
+	clear(l.last.between)
+	l.spare = l.last.between
+	l.last, l.lastRun = out, l.run
+}
 
 // asked notes that a template asked for what may change.
 func (l *loom) asked(d dependency) {

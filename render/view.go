@@ -42,6 +42,7 @@ type view struct {
 	families [2]*Family
 	now      sources
 	records  []record
+	spare    []record // room for the next ones
 }
 
 // record is a ServicePort of the state with what templates see of it: nothing
@@ -138,7 +139,7 @@ func (v *view) steered(i int, f *Family, leftOut map[*state.ServicePort]bool) []
 // one walk finds those that were there before; one that it does not find, since
 // the order is another, costs time alone.
 func (v *view) read(st *state.State) error {
-	next := make([]record, 0, len(st.ServicePorts))
+	next := slices.Grow(v.spare[:0], len(st.ServicePorts))
 	before := v.records
 	for _, p := range st.ServicePorts {
 		if len(before) > 0 && before[0].origin == p {
@@ -159,7 +160,8 @@ func (v *view) read(st *state.State) error {
 		}
 		next = append(next, v.record(p))
 	}
-	v.records = next
+	clear(v.records)
+	v.records, v.spare = next, v.records
 	return nil
 }
 

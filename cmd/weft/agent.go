@@ -90,7 +90,7 @@ func (a *agent) applier(ctx context.Context, g *errgroup.Group) {
 	collect(hasty)
 	c := a.config.Load()
 	loop := &apply.Loop{
-		StateFile: c.State, Written: a.held, FailAfter: time.Duration(c.FailAfter), Runner: nft.Runner{Path: c.Nft}, Log: a.part("apply"), Status: a.status,
+		StateFile: c.State, Written: a.held, FailAfter: time.Duration(c.FailAfter), Runner: nft.Runner{Path: c.Nft}.Found(), Log: a.part("apply"), Status: a.status,
 		Templates: func() (*render.Set, render.Vars, error) { return a.vars.load(a.config.Load()) },
 		Keep:      a.recorder(openHistory(c)),
 		Pinned:    a.pinned,

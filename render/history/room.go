@@ -67,14 +67,21 @@ func bereft(files []file) []file {
 // groups are entries that go together: a whole one and those that are made of it.
 func groups(files []file) [][]file {
 	var list [][]file
-	for i, f := range files {
-		if i > 0 && f.err == nil && f.head.Base != nil && f.head.Base.ID == files[i-1].id && files[i-1].err == nil {
-			list[len(list)-1] = append(list[len(list)-1], f)
-			continue
+	begin := 0
+	for i := range files {
+		if i > 0 && !files[i].isMadeOf(&files[i-1]) {
+			list = append(list, files[begin:i:i])
+			begin = i
 		}
-		list = append(list, []file{f})
+	}
+	if begin < len(files) {
+		list = append(list, files[begin:])
 	}
 	return list
+}
+
+func (f *file) isMadeOf(before *file) bool {
+	return f.err == nil && before.err == nil && f.head.Base != nil && f.head.Base.ID == before.id
 }
 
 // makeRoom deletes the oldest groups until an entry of size bytes fits, the one
@@ -99,7 +106,10 @@ func (l *Log) makeRoom(files []file, size int64, proven, joins bool) ([]file, bo
 			count, size = count-1, size-f.size
 		}
 	}
-	left := slices.DeleteFunc(slices.Clone(files), func(f file) bool { return gone[f.id] })
+	left := files
+	if len(gone) > 0 {
+		left = slices.DeleteFunc(slices.Clone(files), func(f file) bool { return gone[f.id] })
+	}
 	return left, count <= l.limits.Entries && size <= l.limits.Bytes, nil
 }
 

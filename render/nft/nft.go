@@ -172,6 +172,15 @@ func pid(cmd *exec.Cmd, started error) (int, error) {
 	return cmd.Process.Pid, nil
 }
 
+// Found is a Runner that looks for nft no more, or r itself if there is none yet. A look
+// goes through all folders of $PATH, each time that nft is run.
+func (r Runner) Found() Runner {
+	if path, err := r.find(); err == nil {
+		r.Path = path
+	}
+	return r
+}
+
 func (r Runner) find() (string, error) {
 	name := r.Path
 	if name == "" {

@@ -21,6 +21,7 @@ type Parser struct {
 	// left is held by whatever block of them is still in use, so that a full
 	// text is due when they are many.
 	read int
+	ends []int // room for those of the parts of the next text
 }
 
 // Parse is [Parse] of the parts put together. After an error the next text is
@@ -74,7 +75,8 @@ const maxRead = 2
 // again makes the ruleset of the parts from the last one; nil if that cannot be
 // done.
 func (p *Parser) again(parts []string) *Ruleset {
-	u := newUpdate(p.last, parts)
+	u := newUpdate(p.last, parts, p.ends)
+	p.ends = u.ends
 	if u.same() {
 		return p.last
 	}
@@ -97,11 +99,12 @@ type update struct {
 	read   int   // bytes parsed
 }
 
-func newUpdate(last *Ruleset, parts []string) *update {
-	u := &update{parts: parts, ends: make([]int, len(parts))}
-	for i, part := range parts {
+// newUpdate puts the ends of the parts into the room that it is given.
+func newUpdate(last *Ruleset, parts []string, room []int) *update {
+	u := &update{parts: parts, ends: slices.Grow(room[:0], len(parts))}
+	for _, part := range parts {
 		u.length += len(part)
-		u.ends[i] = u.length
+		u.ends = append(u.ends, u.length)
 	}
 	u.before = last.items.length()
 	u.runs = align(last.parts, parts)
