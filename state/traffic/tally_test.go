@@ -251,6 +251,29 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+func TestWatchTellsOfOtherNodePorts(t *testing.T) {
+	tally := newTestTally()
+	left := serving(tcp(30001), endpointA)
+	left.Skipped = "annotated"
+	for _, c := range []struct {
+		name string
+		list []*state.ServicePort
+		want bool
+	}{
+		{"one goes", []*state.ServicePort{serving(tcp(30000), endpointA)}, true},
+		{"other endpoints", []*state.ServicePort{serving(tcp(30000), endpointB)}, false},
+		{"one more", []*state.ServicePort{serving(tcp(30000), endpointB), serving(tcp(30001), endpointA)}, true},
+		{"one is left to kube-proxy", []*state.ServicePort{serving(tcp(30000), endpointB), left}, true},
+		{"and goes", []*state.ServicePort{serving(tcp(30000), endpointB)}, false},
+		{"another NodePort", []*state.ServicePort{serving(tcp(30002), endpointB)}, true},
+		{"none", nil, true},
+	} {
+		if got := tally.watch([]netip.Addr{nodeAddr}, c.list); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
 // After a loss nothing is open, the counters stay, and looks that are under way
 // change nothing.
 func TestForget(t *testing.T) {
