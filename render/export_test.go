@@ -14,7 +14,7 @@ func RenderPlain(ctx context.Context, set *Set, st *state.State, vars Vars) (str
 	if err != nil {
 		return "", nil, err
 	}
-	leftOut := new(affine).leftAlone(st, vars)
+	leftOut := new(affinities).leftAlone(st, vars)
 	out := map[*state.ServicePort]bool{}
 	for _, l := range leftOut {
 		out[l.ServicePort] = true

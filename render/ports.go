@@ -1,6 +1,7 @@
 package render
 
 import (
+	"maps"
 	"math/bits"
 	"slices"
 )
@@ -27,13 +28,7 @@ func (s nodePorts) change(before, now []*ServicePort) {
 }
 
 // protocols lists the protocols, sorted.
-func (s nodePorts) protocols() (list []string) {
-	for protocol := range s {
-		list = append(list, protocol)
-	}
-	slices.Sort(list)
-	return list
-}
+func (s nodePorts) protocols() []string { return slices.Sorted(maps.Keys(s)) }
 
 // of lists the nodePorts of a protocol, sorted.
 func (s nodePorts) of(protocol string) []uint16 {

@@ -19,9 +19,9 @@ type Renderer struct {
 	vars Vars // a copy of those that loom was made with
 	loom *loom
 
-	affine affine
-	last   *Result
-	shown  *state.State // of which last is
+	affinities affinities
+	last       *Result
+	shown      *state.State // of which last is
 }
 
 // NewRenderer is a Renderer for a set.
@@ -63,7 +63,7 @@ func sameRecords(a, b *state.State) bool {
 
 // render executes the set until it fails for no ServicePort that is left.
 func (r *Renderer) render(ctx context.Context, st *state.State) (*Result, error) {
-	leftOut := r.affine.leftAlone(st, r.vars)
+	leftOut := r.affinities.leftAlone(st, r.vars)
 	out := map[*state.ServicePort]bool{}
 	for _, l := range leftOut {
 		out[l.ServicePort] = true

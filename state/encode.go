@@ -31,8 +31,9 @@ type documentKey struct {
 
 // placed is a document and where it is in a text.
 type placed struct {
-	from     *ServicePort
-	at, size int
+	from      *ServicePort
+	at, size  int
+	endpoints int // of the ServicePort
 }
 
 // Encode writes a State as [Encode] does. A State that is refused leaves the
@@ -62,7 +63,7 @@ func (e *Encoder) draft(s *State, old io.ReadSeeker) (*draft, error) {
 			return nil, err
 		}
 	}
-	d := &draft{old: old, known: before, served: familiesOf(s.Addresses), scratch: appendHeader(nil, s)}
+	d := &draft{old: old, known: before, served: familiesOf(s.Addresses), scratch: appendHeader(nil, s, countEndpoints(s.ServicePorts, before))}
 	d.put(d.scratch)
 	for i, p := range s.ServicePorts {
 		d.known[i] = d.document(p, before[i])
@@ -118,14 +119,19 @@ func equalServicePorts(p, q *ServicePort) bool {
 		slices.EqualFunc(p.Factors, q.Factors, equalFactors) && slices.EqualFunc(p.Endpoints, q.Endpoints, equalEndpoints)
 }
 
-func countEndpoints(list []*ServicePort) (n int) {
-	for _, p := range list {
-		n += len(p.Endpoints)
+// countEndpoints looks into those ServicePorts alone that were not encoded before.
+func countEndpoints(list []*ServicePort, before []placed) (n int) {
+	for i, p := range list {
+		if before[i].from == p {
+			n += before[i].endpoints
+		} else {
+			n += len(p.Endpoints)
+		}
 	}
 	return n
 }
 
-func appendHeader(b []byte, s *State) []byte {
+func appendHeader(b []byte, s *State, endpoints int) []byte {
 	b = append(b, "apiVersion: "+APIVersion+"\nkind: State\nnode: "+scalar(s.Node)+"\ngeneration: "...)
 	b = strconv.AppendUint(b, s.Generation, 10)
 	if !s.Written.IsZero() {
@@ -141,7 +147,7 @@ func appendHeader(b []byte, s *State) []byte {
 	b = append(b, "]\nservicePorts: "...)
 	b = strconv.AppendInt(b, int64(len(s.ServicePorts)), 10)
 	b = append(b, "\nendpoints: "...)
-	b = append(strconv.AppendInt(b, int64(countEndpoints(s.ServicePorts)), 10), '\n')
+	b = append(strconv.AppendInt(b, int64(endpoints), 10), '\n')
 	if len(s.Nodes) > 0 {
 		b = append(b, "nodes:\n"...)
 	}

@@ -13,7 +13,7 @@ const timerSlack = "1000000"
 // millisecond longer (timerslack_ns in proc(5)); else it is 50 microseconds. While
 // anything runs, one of Go's own threads pauses for 20 microseconds again and again, to
 // see that nothing runs for too long: that was two of three times that a small change
-// woke up a processor, and 5 to 15 percent of its work. Nothing of weft waits for less
+// woke up a processor, and 5 to 20 percent of its work. Nothing of weft waits for less
 // than milliseconds. Where weft may not do that, in a container without CAP_SYS_NICE, all
 // goes on as it is.
 func slacken() {

@@ -11,7 +11,7 @@ import (
 // room is memory for the text of a state file: megabytes in a large cluster, for which
 // there are few passes. It is taken from the kernel, in large pages where it has them. A
 // pause leaves memory cold, and then each page has its price; to fill hundreds of small
-// ones was a fifth of all that a change of one share touched. Nobody may hold the text
+// ones was a fifth of what a change of one share touched of the heap. Nobody may hold the text
 // when the room is let go. The zero value is ready.
 type room struct {
 	memory []byte

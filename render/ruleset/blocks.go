@@ -16,8 +16,8 @@ import (
 // named are the names of some chains.
 //
 // A large table has thousands of chains, and a look at the name of each is a look at
-// thousands of pages of memory that nobody needs else: half of all that a small change
-// touched. So the sums of the names stand in a list beside the chains.
+// more than a thousand pages of memory that nobody needs else: a third of all that a small
+// change touched. So the sums of the names stand in a list beside the chains.
 type named struct {
 	all map[string]bool
 	// few and sums are the same, where a look at each of them is faster.

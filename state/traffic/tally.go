@@ -69,7 +69,9 @@ func (t *tally) watch(addresses []netip.Addr, list []*state.ServicePort) (others
 	before := map[NodePort]*port{}
 	for _, p := range gone {
 		at := NodePort{p.Protocol, p.NodePort}
-		before[at] = t.ports[at]
+		if q := t.ports[at]; q != nil {
+			before[at] = q
+		}
 		delete(t.ports, at)
 		delete(t.used, at)
 	}
@@ -85,10 +87,7 @@ func (t *tally) watch(addresses []netip.Addr, list []*state.ServicePort) (others
 		others = others || before[at] == nil
 		delete(before, at)
 	}
-	for _, q := range before {
-		others = others || q != nil
-	}
-	return others
+	return others || len(before) > 0
 }
 
 // after is what port, which may be nil, becomes with another ServicePort.

@@ -6,14 +6,14 @@ import (
 	"weft/state"
 )
 
-// affine follows which ServicePorts of one state after the other have an affinity. It
-// looks at those alone that changed.
-type affine struct {
+// affinities follow which ServicePorts of one state after the other have an affinity. They
+// look at those alone that changed.
+type affinities struct {
 	seen, list []*state.ServicePort
 }
 
 // leftAlone are the ServicePorts that the vars leave to kube-proxy.
-func (a *affine) leftAlone(st *state.State, vars Vars) (list []LeftOut) {
+func (a *affinities) leftAlone(st *state.State, vars Vars) (list []LeftOut) {
 	a.follow(st.ServicePorts)
 	if vars.HashesAffinity() {
 		return nil
@@ -27,7 +27,7 @@ func (a *affine) leftAlone(st *state.State, vars Vars) (list []LeftOut) {
 	return list
 }
 
-func (a *affine) follow(all []*state.ServicePort) {
+func (a *affinities) follow(all []*state.ServicePort) {
 	gone, came := state.Difference(a.seen, all)
 	a.seen = all
 	if len(a.list) > 0 && len(gone) > 0 {
