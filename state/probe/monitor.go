@@ -46,7 +46,8 @@ type record struct {
 	source   string // of the estimate
 	cpu      *state.CPU
 	cores    int
-	due      time.Time
+	due      time.Time // the next round
+	turn     time.Time // the next round that no doubt called for
 	running  bool
 	failed   uint64
 	err      error // why the last round failed
@@ -133,19 +134,23 @@ func (m *Monitor) next(now time.Time) (r *record, wait time.Duration) {
 		return nil, r.due.Sub(now)
 	}
 	r.running = true
-	r.due = m.after(r, now)
+	if !r.turn.After(now) {
+		r.turn = m.after(r, now)
+	}
+	r.due = r.turn
 	return r, 0
 }
 
-// after is when the round after one at now is due: an interval later, give or take
+// after is when the turn after one at now comes: an interval later, give or take
 // a tenth, so that agents that started together part. After its first round,
-// which came at once, a node gets a place of its own within the interval.
+// which came at once, a node comes at any time within the interval.
 func (m *Monitor) after(r *record, now time.Time) time.Time {
 	interval := m.spacing()
-	if r.due.IsZero() {
-		return now.Add(time.Duration(rand.Float64() * float64(interval)))
+	due, first, last := now.Add(jitter(interval)), now.Add(interval*9/10), now.Add(interval*11/10)
+	if r.turn.IsZero() {
+		due, first = now.Add(time.Duration(rand.Float64()*float64(interval))), now
 	}
-	return m.together(now.Add(jitter(interval)), now.Add(interval*9/10), now.Add(interval*11/10))
+	return m.together(due, first, last)
 }
 
 // atOnce is how many nodes are probed at the same time, if they are due about then: to

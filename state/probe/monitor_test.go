@@ -16,6 +16,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/google/go-cmp/cmp"
+
 	"weft/state"
 )
 
@@ -203,7 +205,7 @@ func TestBudget(t *testing.T) {
 				}
 			}
 		}
-		if perSecond := float64(n) * probes / 60; perSecond > 126 || perSecond < 114 {
+		if perSecond := float64(n) * probes / 60; perSecond > 130 || perSecond < 110 {
 			t.Errorf("%.1f probes a second, want about 120", perSecond)
 		}
 		for node, rounds := range w.rounds {
@@ -306,7 +308,8 @@ func TestNodeFails(t *testing.T) {
 
 // A node that may be gone is asked again soon, and so is one that may be back: what
 // the rounds 4 to 8 say is known two seconds after the first of them. In between, a
-// node that is known to be gone is asked no more often than others.
+// node that is known to be gone is asked no more often than others. No such round shifts
+// the turns of the node.
 func TestDoubt(t *testing.T) {
 	down := func(_ string, n int) (Round, error) {
 		if n > 3 && n <= 8 {
@@ -319,17 +322,19 @@ func TestDoubt(t *testing.T) {
 		defer w.stop()
 		w.at(time.Minute)
 		rounds := w.of("own")
-		for i, soon := range []bool{false, false, false, true, true, false, false, false, true, false} {
-			if i == 0 {
-				continue // it has a place of its own within the interval
+		turn := rounds[1] // any time within the interval behind the first one
+		for i, soon := range []bool{false, false, true, true, false, false, false, true, false} {
+			before, at := rounds[i+1], rounds[i+2]
+			if apart := at.Sub(before); soon && (apart < 1000*ms || apart > 1200*ms) {
+				t.Errorf("round %d is %v after the one before, want a second", i+3, apart)
 			}
-			apart, least, most := rounds[i+1].Sub(rounds[i]), 4500*ms, 5500*ms
 			if soon {
-				least, most = 1000*ms, 1200*ms
+				continue
 			}
-			if apart < least || apart > most {
-				t.Errorf("round %d is %v after the one before, want %v to %v", i+2, apart, least, most)
+			if apart := at.Sub(turn); apart < 4500*ms || apart > 5500*ms {
+				t.Errorf("round %d is %v after the last turn, want 4.5s to 5.5s", i+3, apart)
 			}
+			turn = at
 		}
 	})
 }
@@ -423,8 +428,38 @@ func TestTogether(t *testing.T) {
 				t.Errorf("%d rounds of a node in %d minutes", n, minutes)
 			}
 		}
-		if most := nodes * minutes * 12 / 2; len(at) > most {
+		meetings := (nodes + 1 + fewAtOnce - 1) / fewAtOnce // the own node is probed, too
+		if most := meetings * minutes * 12 * 21 / 20; len(at) > most {
 			t.Errorf("probed at %d times, want at most %d", len(at), most)
+		}
+	})
+}
+
+// TestTogetherAgain: a node that was asked once more, since it did not answer, and one that
+// came later are due together with the others all the same.
+func TestTogetherAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{answers: func(node string, n int) (Round, error) {
+			if node == "node-0001" && n == 5 {
+				return Round{}, errors.New("lost")
+			}
+			return Round{Value: 2 * ms, Source: "peer"}, nil
+		}}
+		w := watching(t, f, cluster(2)) // and the own node
+		defer w.stop()
+		w.at(30 * time.Second)
+		w.Aim(cluster(3))
+		w.at(2 * time.Minute)
+		all, doubted := f.of("node-0000"), f.of("node-0001")
+		if len(doubted) <= len(all) {
+			t.Errorf("%d rounds of a node in doubt, %d of another one, want fewer", len(doubted), len(all))
+		}
+		last := all[len(all)-10:]
+		for _, node := range []string{"own", "node-0001", "node-0002"} {
+			rounds := f.of(node)
+			if diff := cmp.Diff(last, rounds[len(rounds)-10:]); diff != "" {
+				t.Errorf("rounds of node-0000 and %s: %s", node, diff)
+			}
 		}
 	})
 }
