@@ -84,7 +84,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 				last = now
 			}
 			if timer.Reset(glance); lull { // it does not matter which shares are asked for
-				timer.Reset(intake)
+				timer.Reset(l.untilWindow(now))
 			}
 		}
 	}
@@ -105,6 +105,13 @@ func (l *Ledger) glance() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return changed(l.asked, l.states())
+}
+
+// untilWindow is how long the window lasts yet that is under way.
+func (l *Ledger) untilWindow(now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return max(0, l.newer.at.Add(window).Sub(now))
 }
 
 // changed compares generations, since the same state may be read again and again.

@@ -165,10 +165,13 @@ func testLull(t *testing.T, aims bool) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- b.Run(ctx) }()
-	time.Sleep(61 * time.Second)
+	time.Sleep(31 * time.Minute)
 	synctest.Wait()
 	if looks > 10 {
-		t.Errorf("%d looks in a minute without connections", looks)
+		t.Errorf("%d looks in half an hour without connections", looks)
+	}
+	if since := time.Since(b.older.at); since > 2*window {
+		t.Errorf("told of the last %v, want two windows at most", since)
 	}
 	next := &state.State{Generation: 9, Addresses: b.st.Addresses, ServicePorts: shared(b.st.ServicePorts[0], 0.9, 0.1)}
 	if b.st = next; aims {
