@@ -91,8 +91,7 @@ const (
 	slowTick      = 10 * time.Second // and where it does not
 	jitter        = 0.1              // of a tick, either way
 	guardTick     = time.Second
-	idleTick      = 5 * time.Second // while the guard has nothing to see
-	matureRounds  = 3               // of probing, before a latency counts
+	matureRounds  = 3 // of probing, before a latency counts
 	matureAge     = 10 * time.Second
 	matureSamples = 2               // of CPU use, before it counts
 	latencyExpiry = 5 * time.Minute // probers take stale ones back themselves

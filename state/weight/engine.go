@@ -96,19 +96,14 @@ func (e *Engine) Step(now time.Time, in Inputs) (*state.State, time.Duration) {
 	return &next, e.wait(in.Connections, now)
 }
 
-// wait is until there is something to do. Where nobody tells of connections, that may
-// be at any time.
+// wait is until the slow loop should run, or the guard should look, which it always should
+// where nobody tells of connections.
 func (e *Engine) wait(c *Connections, now time.Time) time.Duration {
 	wait := max(0, e.next.Sub(now))
-	switch {
-	case c == nil:
-		return wait
-	case c.Change == 0 || e.awake > 0 || now.Sub(e.changed) < 2*guardTick:
+	if c != nil && (c.Change == 0 || e.awake > 0 || now.Sub(e.changed) < 2*guardTick) {
 		return min(wait, guardTick)
-	case wait <= idleTick+idleTick/5: // which spares a look that would come just before
-		return wait
 	}
-	return idleTick
+	return wait
 }
 
 // stepAll is a step of all ServicePorts.

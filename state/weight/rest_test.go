@@ -60,6 +60,11 @@ func TestQuiet(t *testing.T) {
 	if wait, _ := p.lead(1020, 3, some...); wait < 4*time.Second {
 		t.Errorf("long behind the last it comes again in %v, want about five seconds", wait)
 	}
+	p.busy = nil
+	p.lead(1200, 3, some...)
+	if wait, n := p.lead(1800, 3, some...); wait < 9*time.Second || wait > 11*time.Second || n > 600/9+1 {
+		t.Errorf("without CPU use it comes again in %v, %d times in ten minutes, want about every ten seconds", wait, n)
+	}
 }
 
 // TestRestsAlike has two engines see the same, one of which steps through all since it
