@@ -30,6 +30,9 @@ import (
 
 const testPort = 30080
 
+// ownFiles has an agent keep what it writes beside its configuration, where no other one is.
+const ownFiles = "history: history\nlock: lock\nsocket: weft.sock\n"
+
 // life is `weft run` in a node's namespace, with a configuration to edit.
 type life struct {
 	t    *testing.T
@@ -154,7 +157,7 @@ func (l *life) await(st *state.State) {
 // weights.
 func knockConfig(dir string, node *lab.Node, pods []*lab.Host, weights []int, heartbeat string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "node: node1\nstate: %s/run/state.yaml\ntemplates: cascade\nvars: {heartbeat: %s}\nstatic:\n  addresses: [%v, %q]\n  services:\n",
+	fmt.Fprintf(&b, ownFiles+"node: node1\nstate: %s/run/state.yaml\ntemplates: cascade\nvars: {heartbeat: %s}\nstatic:\n  addresses: [%v, %q]\n  services:\n",
 		dir, heartbeat, node.IPv4, node.IPv6.String())
 	for _, protocol := range []string{"tcp", "udp"} {
 		fmt.Fprintf(&b, "  - name: web\n    port: %s\n    protocol: %s\n    nodePort: %d\n    endpoints:\n", protocol, protocol, testPort)
@@ -319,7 +322,7 @@ func decoded(t *testing.T, text string) *state.State {
 func TestBurst(t *testing.T) {
 	l := newLife(t, labtest.Scratch(t))
 	path := filepath.Join(l.dir, "state.yaml")
-	l.write(l.conf, "node: n1\nstate: "+path+"\n")
+	l.write(l.conf, ownFiles+"node: n1\nstate: "+path+"\n")
 	l.write(path, stateText(1, 5))
 	l.start(nothing, "apply", "--follow")
 	l.await(decoded(t, stateText(1, 5)))
@@ -377,7 +380,7 @@ func rss(t *testing.T, pid int) int {
 func TestReplacedMidRead(t *testing.T) {
 	l := newLife(t, labtest.Scratch(t))
 	path := filepath.Join(l.dir, "state.yaml")
-	l.write(l.conf, "node: n1\nstate: "+path+"\n")
+	l.write(l.conf, ownFiles+"node: n1\nstate: "+path+"\n")
 	texts := []string{stateText(1, 3), stateText(2, 6)}
 	wanted := []*state.State{decoded(t, texts[0]), decoded(t, texts[1])}
 	l.write(path, texts[0])
@@ -506,7 +509,7 @@ func TestNftDiesWithWeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.write(path, stateText(1, 5))
-	l.write(l.conf, "node: n1\nstate: "+path+"\nnft: "+script+"\n")
+	l.write(l.conf, ownFiles+"node: n1\nstate: "+path+"\nnft: "+script+"\n")
 	l.start(nothing, "apply", "--follow")
 	var pid string
 	for deadline := time.Now().Add(10 * time.Second); pid == ""; time.Sleep(5 * time.Millisecond) {

@@ -109,7 +109,7 @@ func trafficConfig(node *lab.Node, counts bool) string {
 	endpoint := func(pod int, name string, weight int) string {
 		return fmt.Sprintf("    - {address: %v, port: %d, node: %s, weight: %d}\n", node.Pods[pod].IPv4, labtest.Port, name, weight)
 	}
-	return fmt.Sprintf("node: n1\nstate: state.yaml\nhistory: history\nlock: lock\nsocket: weft.sock\nlisten: ''\npolicy: static\nslowStart: 0\ntraffic: %v\n"+
+	return fmt.Sprintf(ownFiles+"node: n1\nstate: state.yaml\nlisten: ''\npolicy: static\nslowStart: 0\ntraffic: %v\n"+
 		"static:\n  addresses: [%v]\n  services:\n  - name: web\n    nodePort: 30080\n    endpoints:\n%s%s"+
 		"  - name: dns\n    protocol: udp\n    nodePort: 30053\n    endpoints:\n%s%s", counts, node.IPv4,
 		endpoint(0, "n1", 3), endpoint(1, "n2", 1), endpoint(0, "n1", 1), endpoint(1, "n2", 1))
