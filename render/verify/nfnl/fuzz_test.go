@@ -1,6 +1,7 @@
 package nfnl
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"flag"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/mdlayher/netlink"
 
 	"weft/examples/lab/labtest"
@@ -108,13 +110,27 @@ func FuzzDecode(f *testing.F) {
 		case msgGetSetElem:
 			_, _, _, _ = DecodeElements(b)
 		default:
-			r, err := new(RuleDecoder).Decode(b)
+			theirs := bytes.Clone(b)
+			r, err := new(RuleDecoder).Decode(theirs)
 			if err != nil {
 				return
 			}
-			for _, e := range r.Exprs {
-				_ = e.String()
+			before := describe(r)
+			for i := range theirs {
+				theirs[i] ^= 0xff
+			}
+			if diff := cmp.Diff(before, describe(r)); diff != "" {
+				t.Errorf("a rule refers to what it was decoded from: %s", diff)
 			}
 		}
 	})
+}
+
+// describe is what a rule says.
+func describe(r *Rule) []string {
+	says := []string{r.Table, r.Chain, r.Comment, r.Unknown}
+	for _, e := range r.Exprs {
+		says = append(says, e.String())
+	}
+	return says
 }

@@ -131,7 +131,8 @@ func (d *RuleDecoder) Decode(b []byte) (*Rule, error) {
 	return r, a.err
 }
 
-// expr is the expression of some bytes.
+// expr is the expression of some bytes. Most of those that are there only once are
+// addresses and ports of endpoints, of which the data alone are kept.
 func (d *RuleDecoder) expr(b []byte) Expr {
 	if e := d.exprs[string(b)]; e != nil {
 		return e
@@ -139,7 +140,12 @@ func (d *RuleDecoder) expr(b []byte) Expr {
 	if d.exprs == nil {
 		d.exprs = map[string]Expr{}
 	}
-	e := decodeExpr(bytes.Clone(b))
+	e := decodeExpr(b)
+	if constant, ok := e.(*Immediate); ok {
+		constant.Data = bytes.Clone(constant.Data)
+	} else {
+		e = decodeExpr(bytes.Clone(b))
+	}
 	d.exprs[string(b)] = e
 	return e
 }
