@@ -187,7 +187,7 @@ func (g *guarded) run(every time.Duration, more string) {
 func (g *guarded) configure(more string) {
 	g.t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "node: node1\nstate: %s/run/state.yaml\nprobe: off\n%s\nstatic:\n  addresses: [%v]\n  nodes:\n", g.dir, more, g.lab.Node().IPv4)
+	fmt.Fprintf(&b, ownFiles+"node: node1\nstate: %s/run/state.yaml\nprobe: off\n%s\nstatic:\n  addresses: [%v]\n  nodes:\n", g.dir, more, g.lab.Node().IPv4)
 	for _, n := range g.lab.Nodes {
 		fmt.Fprintf(&b, "  - {name: %s, address: %v}\n", n.Host.Host, n.IPv4)
 	}
