@@ -125,13 +125,14 @@ endpoints:
 `
 }
 
+// write puts a file in its place at once, since a pass may be under way.
 func (r *rig) write(name, text string) {
 	r.t.Helper()
 	path := filepath.Join(r.dir, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		r.t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+	if err := errors.Join(os.WriteFile(path+".new", []byte(text), 0o644), os.Rename(path+".new", path)); err != nil {
 		r.t.Fatal(err)
 	}
 }
