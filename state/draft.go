@@ -55,16 +55,12 @@ func (d *draft) keep(at, size int) {
 // document adds the text of a ServicePort: the one before, if that was equal.
 func (d *draft) document(p *ServicePort, before placed) placed {
 	at := d.size
-	if before.from == p {
+	if before.from != nil && (before.from == p || equalServicePorts(before.from, p)) {
 		d.keep(before.at, before.size)
 		return placed{p, at, before.size, before.endpoints}
 	}
-	if before.from != nil && equalServicePorts(before.from, p) {
-		d.keep(before.at, before.size)
-	} else {
-		d.scratch = appendServicePort(d.scratch[:0], p)
-		d.put(d.scratch)
-	}
+	d.scratch = appendServicePort(d.scratch[:0], p)
+	d.put(d.scratch)
 	return placed{p, at, d.size - at, len(p.Endpoints)}
 }
 

@@ -272,7 +272,8 @@ func (p *place) idles(ctx context.Context) error {
 // others is what a transaction of one element costs somebody else.
 func (p *place) others(ctx context.Context) error {
 	var took pairs
-	for _, ns := range []*lab.Namespace{p.ours, p.empty} {
+	spaces := [...]*lab.Namespace{p.ours, p.empty}
+	for _, ns := range spaces {
 		if err := ns.Load("table ip other {\n\tset s {\n\t\ttype inet_service\n\t}\n}\n"); err != nil {
 			return err
 		}
@@ -285,9 +286,8 @@ func (p *place) others(ctx context.Context) error {
 		var cost [2]time.Duration
 		for j := range cost {
 			which := (i + j) % 2 // each is first as often
-			ns := [...]*lab.Namespace{p.ours, p.empty}[which]
 			var err error
-			if cost[which], _, err = p.nft(ns, text); err != nil {
+			if cost[which], _, err = p.nft(spaces[which], text); err != nil {
 				return err
 			}
 		}

@@ -185,7 +185,7 @@ func TestPiecesInUserNamespace(t *testing.T) {
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 	}
 	out, err := cmd.CombinedOutput()
-	if errors.Is(err, syscall.EPERM) && os.Getenv("WEFT_REQUIRE_KERNEL") == "" {
+	if errors.Is(err, syscall.EPERM) && os.Getenv("WEFT_REQUIRE_KERNEL") != "1" {
 		t.Skip("user namespaces are forbidden here")
 	}
 	if err != nil {

@@ -96,8 +96,8 @@ func (e *Engine) Step(now time.Time, in Inputs) (*state.State, time.Duration) {
 	return &next, e.wait(in.Connections, now)
 }
 
-// wait is until the slow loop should run, or the guard should look, which it always should
-// where nobody tells of connections.
+// wait is until the slow loop should run, or the guard should look, if there is one: always
+// where nobody tells whether connections changed.
 func (e *Engine) wait(c *Connections, now time.Time) time.Duration {
 	wait := max(0, e.next.Sub(now))
 	if c != nil && (c.Change == 0 || e.awake > 0 || now.Sub(e.changed) < 2*guardTick) {
