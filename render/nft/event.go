@@ -25,7 +25,8 @@ type Event struct {
 	// Process sent the transaction; it is zero of what the kernel did by itself.
 	Process Process
 	// Changes are the first of what changed in the order of the transaction,
-	// but tables before all others.
+	// but tables before all others. Of weft's own transactions there are none:
+	// nobody needs to be told what they changed.
 	Changes []Change
 	// More is how many changes there were beyond those.
 	More int

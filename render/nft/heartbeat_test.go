@@ -209,7 +209,7 @@ func TestBeatIsOneOwnTransaction(t *testing.T) {
 		if err := h.Beat(t.Context(), nfnl.IPv4, "weft", "nodeport-ips", beats[0].addresses[:1], time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		if e := next(t, events); !e.Own || len(e.Changes) < 2 {
+		if e := next(t, events); !e.Own || e.More < 2 {
 			t.Errorf("event = %+v, want an own one of a deletion and an addition", e)
 		}
 	}

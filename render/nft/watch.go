@@ -126,6 +126,8 @@ type collector struct {
 	tables, rest []Change
 	more         int
 	touched      map[nfnl.TableID]*nfnl.Touched
+	// mine says that weft sent the transaction, and beat that it is a heartbeat.
+	mine, beat bool
 	// generation is that of the last transaction of the machine, whosever.
 	generation uint32
 	// anonymous are the sets of rules that the transaction made.
@@ -176,14 +178,25 @@ func (c *collector) note(m message, changed func(Event)) {
 		changed(Event{Expired: kind == Element, Changes: changes(m, maxChanges)})
 		return
 	}
+	if c.nothing() {
+		c.mine, c.beat = c.own.wrote(m.port)
+	}
+	c.more += count(m)
+	if !c.mine {
+		c.tell(m, kind)
+	}
+	c.touch(m, kind)
+}
+
+// tell adds a notification to the changes that are told one by one.
+func (c *collector) tell(m message, kind Kind) {
 	kept := &c.rest
 	if kind == Table {
 		kept = &c.tables
 	}
-	n, list := count(m), changes(m, maxChanges-len(*kept))
+	list := changes(m, maxChanges-len(*kept))
 	*kept = append(*kept, list...)
-	c.more += n - len(list)
-	c.touch(m, kind)
+	c.more -= len(list)
 }
 
 // touch notes what a notification is about.
@@ -246,8 +259,9 @@ func (c *collector) committed(m message, changed func(Event)) {
 		Changes: append(c.tables, c.rest...),
 		More:    c.more,
 		Touched: c.touched,
+		Own:     c.mine,
+		Beat:    c.beat,
 	}
-	e.Own, e.Beat = c.own.wrote(e.Process.Port)
 	c.clear()
 	changed(e)
 }

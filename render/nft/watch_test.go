@@ -213,14 +213,14 @@ func TestOwnTransactions(t *testing.T) {
 			if err := (nft.Runner{Own: own}).Load(t.Context(), watched); err != nil {
 				return err
 			}
-			if e := next(t, events); !e.Own {
-				t.Errorf("event %+v is not our own", e)
+			if e := next(t, events); !e.Own || len(e.Changes) > 0 || e.More == 0 || len(e.Touched) != 1 {
+				t.Errorf("event %+v, want our own, of which the tables and the number are told", e)
 			}
 			if err := (nft.Runner{}).Load(t.Context(), "delete table ip weft\n"); err != nil {
 				return err
 			}
-			if e := next(t, events); e.Own {
-				t.Errorf("event %+v is our own", e)
+			if e := next(t, events); e.Own || len(e.Changes) == 0 || e.More > 0 {
+				t.Errorf("event %+v, want one of somebody else with all that changed", e)
 			}
 		}
 		return nft.Runner{Own: own}.Check(t.Context(), watched)

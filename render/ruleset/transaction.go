@@ -57,9 +57,14 @@ func (tx *Transaction) Empty() bool { return len(tx.changes)+len(tx.others) == 0
 // Text is the transaction as nft commands, empty where there is nothing to do.
 func (tx *Transaction) Text() string {
 	w := &writer{}
+	w.Grow(usualSize)
 	tx.write(w)
 	return w.String()
 }
+
+// usualSize is what the transaction of a change takes, a chain or two of those that
+// ServicePorts share, in bytes.
+const usualSize = 12 << 10
 
 // Source is the line of the new ruleset that a line of Text was made of, both
 // from 1; 0 where it was not made of any, as a deletion.

@@ -3,11 +3,10 @@
 // The temporary file is in the same folder, since a rename works only inside a file
 // system, and is synced before, or a power cut could leave an empty file under the name.
 // What is written comes in parts, so that megabytes of which little changed are not put
-// together in memory once more.
+// together in memory once more; each is a system call, unless the content buffers them.
 package replace
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"os"
@@ -38,11 +37,7 @@ func Write(path string, content io.WriterTo) (*Pending, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := bufio.NewWriterSize(f, 16<<10)
-	if _, err = content.WriteTo(w); err == nil {
-		err = w.Flush()
-	}
-	if err == nil {
+	if _, err = content.WriteTo(f); err == nil {
 		err = f.Sync()
 	}
 	if err != nil {

@@ -1,13 +1,12 @@
 package nfnl
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,18 +21,8 @@ const (
 	msgGetGen     = 16
 )
 
-const (
-	// bufferSize holds the largest datagram of a dump: the kernel fills at most
-	// 32 KiB of what the reader offers (netlink_dump in af_netlink.c).
-	bufferSize = 64 << 10
-	// receiveBuffer is the socket's queue. Dumps come one datagram at a time, so
-	// it matters to a watch alone.
-	receiveBuffer = 16 << 20
-	// interruptedReads is how often a dump is asked for again.
-	interruptedReads = 5
-	// patience limits the wait for an answer that the kernel gives at once.
-	patience = 10 * time.Second
-)
+// interruptedReads is how often a dump is asked for again.
+const interruptedReads = 5
 
 // ErrInterrupted is a dump that other transactions changed under the reader
 // each time that it was tried.
@@ -42,31 +31,30 @@ var ErrInterrupted = errors.New("dump was interrupted")
 // Conn reads nf_tables objects of one network namespace. It is for one
 // goroutine at a time, and of no more use after an error of its socket.
 type Conn struct {
-	nl       *netlink.Conn
+	socket   *socket
 	requests int
 }
 
 // Dial opens a connection into the network namespace with the descriptor netns;
 // 0 is the namespace of the calling thread.
 func Dial(netns int) (*Conn, error) {
-	nl, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: netns, MessageBufferSize: bufferSize})
+	s, err := openSocket(netns)
 	if err != nil {
-		return nil, fmt.Errorf("open netlink: %w", err)
+		return nil, err
 	}
-	_ = nl.SetReadBuffer(receiveBuffer) // a smaller buffer is enough unless much happens at once
-	return &Conn{nl: nl}, nil
+	return &Conn{socket: s}, nil
 }
 
 // Requests is how many requests were sent.
 func (c *Conn) Requests() int { return c.requests }
 
 // Close closes the connection.
-func (c *Conn) Close() error { return c.nl.Close() }
+func (c *Conn) Close() error { return c.socket.Close() }
 
 // Table reads one table. A missing one is unix.ENOENT.
 func (c *Conn) Table(ctx context.Context, f Family, name string) (Table, error) {
 	var t Table
-	err := c.dump(ctx, msgGetTable, f, 0, attribute(1, name), func(b []byte) error {
+	err := c.get(ctx, msgGetTable, f, attribute(1, name), func(b []byte) error {
 		var err error
 		t, err = DecodeTable(b)
 		return err
@@ -80,7 +68,7 @@ func (c *Conn) Chains(ctx context.Context, f Family, table string) ([]Chain, err
 	var list []Chain
 	err := c.consistent(ctx, true, func() error {
 		list = list[:0]
-		return c.dump(ctx, msgGetChain, f, netlink.Dump, nil, func(b []byte) error {
+		return c.dump(ctx, msgGetChain, f, nil, func(b []byte) error {
 			chain, err := DecodeChain(b)
 			if err == nil && chain.Table == table && chain.Family == f {
 				list = append(list, chain)
@@ -94,7 +82,7 @@ func (c *Conn) Chains(ctx context.Context, f Family, table string) ([]Chain, err
 // Chain reads one chain. A missing one is unix.ENOENT.
 func (c *Conn) Chain(ctx context.Context, f Family, table, name string) (Chain, error) {
 	var chain Chain
-	err := c.dump(ctx, msgGetChain, f, 0, append(attribute(1, table), attribute(3, name)...), func(b []byte) error {
+	err := c.get(ctx, msgGetChain, f, append(attribute(1, table), attribute(3, name)...), func(b []byte) error {
 		var err error
 		chain, err = DecodeChain(b)
 		return err
@@ -126,6 +114,9 @@ func (c *Conn) Rules(ctx context.Context, f Family, table string, chains ...stri
 			}
 			return err
 		}
+		if len(chains) == 1 { // a short list
+			return c.dump(ctx, msgGetRule, f, filters[0], decode)
+		}
 		return ahead(decode, func(hand func([]byte) error) error { return c.dumps(ctx, msgGetRule, f, filters, hand) })
 	})
 	return list, err
@@ -136,7 +127,7 @@ func (c *Conn) Rules(ctx context.Context, f Family, table string, chains ...stri
 func (c *Conn) dumps(ctx context.Context, msg uint16, fam Family, filters [][]byte, f func([]byte) error) error {
 	var interrupted error
 	for _, filter := range filters {
-		switch err := c.dump(ctx, msg, fam, netlink.Dump, filter, f); {
+		switch err := c.dump(ctx, msg, fam, filter, f); {
 		case errors.Is(err, ErrInterrupted):
 			interrupted = err
 		case err != nil:
@@ -151,8 +142,8 @@ func (c *Conn) Sets(ctx context.Context, f Family, table string) ([]*Set, error)
 	var list []*Set
 	err := c.consistent(ctx, false, func() error {
 		list = list[:0]
-		return c.dump(ctx, msgGetSet, f, netlink.Dump, attribute(1, table), func(b []byte) error {
-			set, err := DecodeSet(b)
+		return c.dump(ctx, msgGetSet, f, attribute(1, table), func(b []byte) error {
+			set, err := DecodeSet(bytes.Clone(b))
 			if err == nil && set.Table == table {
 				list = append(list, set)
 			}
@@ -165,9 +156,9 @@ func (c *Conn) Sets(ctx context.Context, f Family, table string) ([]*Set, error)
 // Set reads one set or map without its elements. A missing one is unix.ENOENT.
 func (c *Conn) Set(ctx context.Context, f Family, table, name string) (*Set, error) {
 	var set *Set
-	err := c.dump(ctx, msgGetSet, f, 0, append(attribute(1, table), attribute(2, name)...), func(b []byte) error {
+	err := c.get(ctx, msgGetSet, f, append(attribute(1, table), attribute(2, name)...), func(b []byte) error {
 		var err error
-		set, err = DecodeSet(b)
+		set, err = DecodeSet(bytes.Clone(b))
 		return err
 	})
 	return set, err
@@ -179,8 +170,8 @@ func (c *Conn) Elements(ctx context.Context, f Family, table, set string) ([]Ele
 	filter := append(attribute(1, table), attribute(2, set)...)
 	err := c.consistent(ctx, false, func() error {
 		list = list[:0]
-		return c.dump(ctx, msgGetSetElem, f, netlink.Dump, filter, func(b []byte) error {
-			_, _, elements, err := DecodeElements(b)
+		return c.dump(ctx, msgGetSetElem, f, filter, func(b []byte) error {
+			_, _, elements, err := DecodeElements(bytes.Clone(b))
 			if len(list) == 0 {
 				list = elements // most sets are told in one message
 			} else {
@@ -195,7 +186,7 @@ func (c *Conn) Elements(ctx context.Context, f Family, table, set string) ([]Ele
 // Generation reads the number of the last transaction in the namespace.
 func (c *Conn) Generation(ctx context.Context) (uint32, error) {
 	var gen uint32
-	err := c.dump(ctx, msgGetGen, Unspec, 0, nil, func(b []byte) error {
+	err := c.get(ctx, msgGetGen, Unspec, nil, func(b []byte) error {
 		_, a, err := family(b)
 		if err != nil {
 			return err
@@ -235,101 +226,77 @@ func (c *Conn) consistent(ctx context.Context, strict bool, read func() error) e
 	return nil
 }
 
-// dump sends a request and hands each answer's payload to f.
-func (c *Conn) dump(ctx context.Context, msg uint16, fam Family, flags netlink.HeaderFlags, filter []byte, f func([]byte) error) error {
-	if err := c.deadline(ctx); err != nil {
+// get asks for one object and hands the answer's payload to f, which is good until f
+// returns. There is no acknowledgement to be read: the answer is one message, or an error.
+func (c *Conn) get(ctx context.Context, msg uint16, fam Family, key []byte, f func([]byte) error) error {
+	return c.ask(ctx, msg, fam, 0, key, f)
+}
+
+// dump asks for a list and hands each answer's payload to f, which is good until f
+// returns.
+func (c *Conn) dump(ctx context.Context, msg uint16, fam Family, filter []byte, f func([]byte) error) error {
+	return c.ask(ctx, msg, fam, unix.NLM_F_DUMP, filter, f)
+}
+
+func (c *Conn) ask(ctx context.Context, msg uint16, fam Family, flags uint16, what []byte, f func([]byte) error) error {
+	if err := ctx.Err(); err != nil {
 		return err
-	}
-	if flags != netlink.Dump {
-		flags |= netlink.Acknowledge
 	}
 	c.requests++
-	req, err := c.nl.Send(netlink.Message{
-		Header: netlink.Header{Type: netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | msg), Flags: netlink.Request | flags},
-		Data:   append([]byte{byte(fam), unix.NFNETLINK_V0, 0, 0}, filter...),
-	})
-	if err != nil {
+	head := [...]byte{byte(fam), unix.NFNETLINK_V0, 0, 0}
+	if err := c.socket.send(unix.NFNL_SUBSYS_NFTABLES<<8|msg, flags, head[:], what); err != nil {
 		return err
 	}
-	return c.answers(ctx, req, f)
-}
-
-// together is how many answers are handed on at once, and how many such batches
-// may wait.
-const together = 64
-
-// ahead decodes what is long to list and to decode: the kernel writes the next
-// datagram while the last one is decoded. What is read is handed on.
-func ahead(decode func([]byte) error, read func(hand func([]byte) error) error) error {
-	batches := make(chan [][]byte, together)
-	decoded := make(chan error, 1)
-	go func() {
-		var err error
-		for batch := range batches {
-			for i := 0; i < len(batch) && err == nil; i++ {
-				err = decode(batch[i])
-			}
+	a := answer{sequence: c.socket.sequence, list: flags == unix.NLM_F_DUMP, decode: f}
+	for !a.complete {
+		datagram, err := c.socket.receive()
+		if err != nil {
+			return errors.Join(a.err, err)
 		}
-		decoded <- err
-	}()
-	batch := make([][]byte, 0, together)
-	err := read(func(b []byte) error {
-		if batch = append(batch, b); len(batch) == together {
-			batches <- batch
-			batch = make([][]byte, 0, together)
+		if err := a.take(datagram); err != nil {
+			return errors.Join(a.err, err)
 		}
-		return nil
-	})
-	batches <- batch
-	close(batches)
-	if failed := <-decoded; failed != nil {
-		return failed
-	}
-	return err
-}
-
-// answers reads until the request is answered in full: a dump by its end, any
-// other request by its acknowledgement. An interrupted dump is decoded to its
-// end all the same: the caller may know that the interruption is none of its
-// business.
-func (c *Conn) answers(ctx context.Context, req netlink.Message, f func([]byte) error) error {
-	a := answer{sequence: req.Header.Sequence, decode: f}
-	for {
-		for m, err := range c.nl.ReceiveIter() {
-			if err != nil {
-				return errors.Join(a.err, err)
-			}
-			a.take(m)
-		}
-		if a.acknowledged || req.Header.Flags&netlink.Dump == netlink.Dump {
-			return a.result()
-		}
-		if err := ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil && !a.complete {
 			return err
 		}
 	}
+	return a.result()
 }
 
-// answer collects the messages that answer one request.
+// answer collects the messages that answer one request. An interrupted list is
+// decoded to its end all the same: the caller may know that the interruption is none
+// of its business.
 type answer struct {
-	sequence     uint32
-	decode       func([]byte) error
-	err          error
-	interrupted  bool
-	acknowledged bool
+	sequence    uint32
+	list        bool // it has an end of its own
+	decode      func([]byte) error
+	err         error
+	interrupted bool
+	complete    bool
 }
 
-func (a *answer) take(m netlink.Message) {
-	switch {
-	case m.Header.Sequence != a.sequence:
-	case m.Header.Type == netlink.Error:
-		a.acknowledged = true
-	default:
-		a.interrupted = a.interrupted || m.Header.Flags&netlink.DumpInterrupted != 0
+// take reads a datagram. Its error is of the datagram, or the kernel's of the request.
+func (a *answer) take(datagram []byte) error {
+	for len(datagram) > 0 && !a.complete {
+		m, rest, err := cut(datagram)
+		if err != nil {
+			return fmt.Errorf("read netlink message: %w", err)
+		}
+		datagram = rest
+		if m.sequence != a.sequence {
+			continue // of a request that was given up
+		}
+		a.interrupted = a.interrupted || m.flags&unix.NLM_F_DUMP_INTR != 0
+		if m.typ == unix.NLMSG_ERROR || m.typ == unix.NLMSG_DONE {
+			a.complete = true
+			return m.failure()
+		}
+		a.complete = !a.list
 		if a.err == nil {
-			a.err = a.decode(m.Data)
+			a.err = a.decode(m.data)
 		}
 	}
+	return nil
 }
 
 func (a *answer) result() error {
@@ -337,17 +304,6 @@ func (a *answer) result() error {
 		return ErrInterrupted
 	}
 	return a.err
-}
-
-func (c *Conn) deadline(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	t, ok := ctx.Deadline()
-	if limit := time.Now().Add(patience); !ok || t.After(limit) {
-		t = limit
-	}
-	return c.nl.SetReadDeadline(t)
 }
 
 // attribute encodes a string attribute.

@@ -1,6 +1,7 @@
 package nfnl
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
@@ -14,8 +15,8 @@ func (c *Conn) Element(ctx context.Context, f Family, table, set string, key []b
 	filter := append(attribute(unix.NFTA_SET_ELEM_LIST_TABLE, table), attribute(unix.NFTA_SET_ELEM_LIST_SET, set)...)
 	filter = append(filter, nested(unix.NFTA_SET_ELEM_LIST_ELEMENTS, nested(unix.NFTA_LIST_ELEM, value))...)
 	var found *Element
-	err := c.dump(ctx, msgGetSetElem, f, 0, filter, func(b []byte) error {
-		_, _, elements, err := DecodeElements(b)
+	err := c.get(ctx, msgGetSetElem, f, filter, func(b []byte) error {
+		_, _, elements, err := DecodeElements(bytes.Clone(b))
 		for i := range elements {
 			found = &elements[i]
 		}

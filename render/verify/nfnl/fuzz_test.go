@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/mdlayher/netlink"
 
 	"weft/examples/lab/labtest"
 )
@@ -63,12 +62,12 @@ func record(c *Conn) ([]byte, error) {
 	}
 	var sets []*Set
 	for _, msg := range []uint16{msgGetChain, msgGetRule, msgGetSet} {
-		err := c.dump(ctx, msg, Unspec, netlink.Dump, nil, keep(msg))
+		err := c.dump(ctx, msg, Unspec, nil, keep(msg))
 		if err != nil {
 			return nil, err
 		}
 	}
-	err := c.dump(ctx, msgGetSet, Unspec, netlink.Dump, nil, func(b []byte) error {
+	err := c.dump(ctx, msgGetSet, Unspec, nil, func(b []byte) error {
 		s, err := DecodeSet(b)
 		sets = append(sets, s)
 		return err
@@ -76,7 +75,7 @@ func record(c *Conn) ([]byte, error) {
 	for _, s := range sets {
 		filter := append(attribute(1, s.Table), attribute(2, s.Name)...)
 		if err == nil {
-			err = c.dump(ctx, msgGetSetElem, s.Family, netlink.Dump, filter, keep(msgGetSetElem))
+			err = c.dump(ctx, msgGetSetElem, s.Family, filter, keep(msgGetSetElem))
 		}
 	}
 	return out, err

@@ -2,12 +2,9 @@ package nfnl
 
 import (
 	"encoding/binary"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/mdlayher/netlink"
 )
 
 func raw(typ uint16, data []byte) []byte {
@@ -50,16 +47,5 @@ func TestUnknownAttributes(t *testing.T) {
 				t.Errorf("unknown = %v", unknown)
 			}
 		})
-	}
-}
-
-// TestInterruptedDump: the mark may be on any message of a dump.
-func TestInterruptedDump(t *testing.T) {
-	a := answer{sequence: 1, decode: func([]byte) error { return nil }}
-	for _, flags := range []netlink.HeaderFlags{netlink.Multi, netlink.Multi | netlink.DumpInterrupted, netlink.Multi} {
-		a.take(netlink.Message{Header: netlink.Header{Sequence: 1, Flags: flags}})
-	}
-	if err := a.result(); !errors.Is(err, ErrInterrupted) {
-		t.Errorf("result = %v, want %v", err, ErrInterrupted)
 	}
 }

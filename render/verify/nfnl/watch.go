@@ -13,6 +13,9 @@ import (
 // notifications is the multicast group of nf_tables (NFNLGRP_NFTABLES).
 const notifications = 7
 
+// receiveBuffer is the socket's queue, in bytes.
+const receiveBuffer = 16 << 20
+
 // Watch tells whether transactions touched given tables, from the kernel's
 // notifications.
 type Watch struct {
