@@ -17,11 +17,13 @@
 package nft
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -135,13 +137,13 @@ func (r Runner) run(ctx context.Context, stdin string, args ...string) (string, 
 	}
 	defer f.close()
 	cmd := command(ctx, path, args, f)
-	err = r.Own.start(func() (int, error) { return pid(cmd, cmd.Start()) })
-	if err == nil {
-		deadline, _ := ctx.Deadline()
-		f.await(deadline)
-		err = cmd.Wait()
-		r.Own.ended(cmd.Process.Pid)
+	if err := r.Own.start(func() (int, error) { return pid(cmd, cmd.Start()) }); err != nil {
+		return "", noStart(path, err)
 	}
+	deadline, _ := ctx.Deadline()
+	f.await(deadline)
+	err = cmd.Wait()
+	r.Own.ended(cmd.Process.Pid)
 	switch {
 	case err == nil:
 		return printed(f.stdout)
@@ -181,14 +183,23 @@ func (r Runner) Found() Runner {
 	return r
 }
 
+// find looks up what is no path yet; of a path, the start of the program tells.
 func (r Runner) find() (string, error) {
-	name := r.Path
-	if name == "" {
-		name = "nft"
+	if filepath.IsAbs(r.Path) {
+		return r.Path, nil
 	}
-	path, err := exec.LookPath(name)
+	path, err := exec.LookPath(cmp.Or(r.Path, "nft"))
 	if err != nil {
-		return "", fmt.Errorf("find nft (Debian's package is nftables): %w", err)
+		return "", notFound(err)
 	}
 	return path, nil
 }
+
+func noStart(path string, err error) error {
+	if _, missing := exec.LookPath(path); missing != nil {
+		return notFound(missing)
+	}
+	return fmt.Errorf("start nft: %w", err)
+}
+
+func notFound(err error) error { return fmt.Errorf("find nft (Debian's package is nftables): %w", err) }

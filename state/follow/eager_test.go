@@ -100,17 +100,71 @@ func TestEagerLooksBeforeItHears(t *testing.T) {
 	must(t, write(file, "zero"))
 	r := newRunner(&Follower{Paths: []string{file}, Eager: true})
 	defer r.close()
-	r.look(true, true)
+	r.look(true, some)
 	must(t, write(filepath.Join(dir, ".tmp"), "one"), os.Rename(filepath.Join(dir, ".tmp"), file))
-	if !r.look(false, false) {
+	if !r.look(false, none) {
 		t.Fatal("the rename was not seen")
 	}
 	heard, err := r.wait(t.Context(), time.Now().Add(never))
-	if err != nil || heard || r.look(false, heard) {
-		t.Errorf("heard = %t, %v, and changed again", heard, err)
+	if err != nil || heard != whole || r.look(false, heard) {
+		t.Errorf("heard = %d, %v, and changed again", heard, err)
 	}
 	must(t, write(file, "two"))
 	if heard, err = r.wait(t.Context(), time.Now().Add(never)); err != nil || !r.look(false, heard) {
-		t.Errorf("heard = %t, %v, and a write where it stands was not seen", heard, err)
+		t.Errorf("heard = %d, %v, and a write where it stands was not seen", heard, err)
 	}
+}
+
+// TestNeighbours: what leads nowhere ends no wait; what does, does.
+func TestNeighbours(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		do   func(dir string) error
+		want event
+	}{
+		{"a file that is made, written and deleted", func(dir string) error {
+			return errors.Join(write(filepath.Join(dir, ".tmp"), "x"), os.Remove(filepath.Join(dir, ".tmp")))
+		}, none},
+		{"the target of another link", func(dir string) error { return swap(dir, "b", "other") }, none},
+		{"the link on the way", func(dir string) error { return swap(dir, "b", "..data") }, near},
+		{"the link to the file", func(dir string) error { return swap(dir, "a/f", "f") }, near},
+		{"the file", func(dir string) error { return write(filepath.Join(dir, "a", "f"), "two") }, some},
+		{"the folder of the file", func(dir string) error { return os.Rename(filepath.Join(dir, "a"), filepath.Join(dir, "c")) }, near},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			must(t, os.Mkdir(filepath.Join(dir, "a"), 0o755), os.Mkdir(filepath.Join(dir, "b"), 0o755),
+				write(filepath.Join(dir, "a", "f"), "one"), write(filepath.Join(dir, "b", "f"), "two"),
+				os.Symlink("a", filepath.Join(dir, "..data")), os.Symlink("..data/f", filepath.Join(dir, "f")))
+			r := newRunner(&Follower{Paths: []string{filepath.Join(dir, "f")}, Eager: true})
+			defer r.close()
+			r.look(true, some)
+			must(t, c.do(dir))
+			if heard, err := r.wait(t.Context(), time.Now().Add(200*time.Millisecond)); err != nil || heard != c.want {
+				t.Errorf("heard %d, %v, want %d", heard, err, c.want)
+			}
+		})
+	}
+}
+
+// TestWholeIsNoLink: a link that takes the place of a file leads elsewhere, which is then
+// followed.
+func TestWholeIsNoLink(t *testing.T) {
+	t.Parallel()
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	file, target := filepath.Join(dir, "f"), filepath.Join(elsewhere, "f")
+	must(t, write(file, "one"), write(target, "two"))
+	f := start(t, &Follower{Paths: []string{file}, Poll: never, Eager: true})
+	must(t, write(filepath.Join(dir, ".tmp"), "three"), os.Rename(filepath.Join(dir, ".tmp"), file))
+	f.seen("a rename")
+	must(t, swap(dir, target, "f"))
+	f.seen("a link in the place of the file")
+	must(t, write(filepath.Join(elsewhere, ".tmp"), "four"), os.Rename(filepath.Join(elsewhere, ".tmp"), target))
+	f.seen("a rename where the link leads")
+	must(t, write(filepath.Join(dir, ".tmp"), "five"), os.Rename(filepath.Join(dir, ".tmp"), file))
+	f.seen("a file in the place of the link")
+	must(t, write(filepath.Join(dir, ".tmp"), "six"), os.Rename(filepath.Join(dir, ".tmp"), file))
+	f.seen("another rename")
 }

@@ -92,11 +92,11 @@ func openInotify() (watcher, error) {
 func (f *Follower) Run(ctx context.Context, changed func()) error {
 	r := newRunner(f)
 	defer r.close()
-	r.look(true, true)
+	r.look(true, some)
 	changed()
 	lookAll := time.Now().Add(r.poll)
 	for {
-		heard, err := r.wait(ctx, lookAll)
+		what, err := r.wait(ctx, lookAll)
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (f *Follower) Run(ctx context.Context, changed func()) error {
 		if due {
 			lookAll = time.Now().Add(r.poll)
 		}
-		if r.look(due, heard) {
+		if r.look(due, what) {
 			changed()
 		}
 	}
@@ -121,7 +121,7 @@ type runner struct {
 
 	watcher watcher
 	folders map[string]fileID // what the watches were set on
-	files   []file            // as the last look found them
+	last    *survey           // of the last look
 	blind   bool              // some folder is not watched
 	seen    sight
 }
@@ -157,8 +157,8 @@ func (r *runner) close() {
 }
 
 // wait returns after a burst of events, or when it is time to look without one, and
-// says whether it heard of one of the files.
-func (r *runner) wait(ctx context.Context, lookAll time.Time) (heard bool, err error) {
+// says what it heard: at most that something is near if none was of one of the files.
+func (r *runner) wait(ctx context.Context, lookAll time.Time) (event, error) {
 	until := time.Until(lookAll)
 	if r.blind {
 		until = min(until, withoutEvents)
@@ -166,23 +166,23 @@ func (r *runner) wait(ctx context.Context, lookAll time.Time) (heard bool, err e
 	timer := time.NewTimer(until)
 	defer timer.Stop()
 	what, err := r.next(ctx, timer.C)
-	if err != nil || what == none || what == whole {
-		return false, err
+	if err != nil || what != near && what != some {
+		return what, err
 	}
 	return r.settleDown(ctx, what)
 }
 
-// settleDown waits for the end of a burst of events, and says whether one of them was of
-// a file that is followed.
-func (r *runner) settleDown(ctx context.Context, first event) (heard bool, err error) {
-	heard = first == some
+// settleDown waits for the end of a burst of events.
+func (r *runner) settleDown(ctx context.Context, heard event) (event, error) {
 	deadline := time.Now().Add(r.maxSettle)
 	for {
 		quiet := time.NewTimer(min(r.settle, time.Until(deadline)))
 		what, err := r.next(ctx, quiet.C)
 		quiet.Stop()
-		heard = heard || what == some
-		if err != nil || what == none || what == whole {
+		if what == some {
+			heard = some
+		}
+		if err != nil || what != near && what != some {
 			return heard, err
 		}
 	}
@@ -195,46 +195,59 @@ const (
 	none  event = iota
 	near        // something near the files, which may be another way to them
 	some        // one of the files itself
-	whole       // a file took the place of one that is followed: its times tell, and more need not be waited for
+	first       // a whole file took a place where no file was: more need not be waited for
+	whole       // one took the place of one that is followed: its times tell, and the way to it is the same
 )
 
-// next waits for an event or for the timer. An error of inotify counts as an
-// event: whatever it lost may be a change of ours.
+// next waits for an event or for the timer. What happens to neighbours that lead
+// nowhere is none. An error of inotify counts as an event: whatever it lost may be a
+// change of ours.
 func (r *runner) next(ctx context.Context, timer <-chan time.Time) (event, error) {
 	var events <-chan fsnotify.Event
 	var errs <-chan error
 	if r.watcher != nil {
 		events, errs = r.watcher.channels()
 	}
-	select {
-	case <-ctx.Done():
-		return none, ctx.Err()
-	case <-timer:
-		return none, nil
-	case e, ok := <-events:
-		if !ok {
-			r.drop()
-		}
-		return r.told(e), nil
-	case err, ok := <-errs:
-		if !ok {
-			r.drop()
+	for {
+		select {
+		case <-ctx.Done():
+			return none, ctx.Err()
+		case <-timer:
+			return none, nil
+		case e, ok := <-events:
+			switch {
+			case !ok:
+				r.drop()
+				return near, nil
+			case r.last == nil || r.last.passes(e.Name):
+				return r.told(e), nil
+			}
+		case err, ok := <-errs:
+			if !ok {
+				r.drop()
+				return some, nil
+			}
+			r.log.Warn("inotify lost events, looking at the files instead", "error", err)
 			return some, nil
 		}
-		r.log.Warn("inotify lost events, looking at the files instead", "error", err)
-		return some, nil
 	}
 }
 
 // told tells a file that was renamed to a path from one that was just made there, which
 // is empty yet, and what happens to the files from what happens beside them.
 func (r *runner) told(e fsnotify.Event) event {
+	followed := r.last != nil && slices.ContainsFunc(r.last.files, func(f file) bool { return f.real == e.Name })
 	if r.eager && e.Has(fsnotify.Create) && slices.Contains(r.paths, e.Name) {
-		if info, err := os.Stat(e.Name); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
+		info, err := os.Lstat(e.Name)
+		switch {
+		case err != nil || !info.Mode().IsRegular() || info.Size() == 0:
+		case followed:
 			return whole
+		default:
+			return first
 		}
 	}
-	if slices.ContainsFunc(r.files, func(f file) bool { return f.real == e.Name }) {
+	if followed {
 		return some
 	}
 	return near
@@ -248,13 +261,14 @@ func (r *runner) drop() {
 }
 
 // look brings the watches in line and reports whether the contents are other
-// than at the last look. It trusts the files' times unless all is true. heard is
-// whether there was an event of one of the files since then.
-func (r *runner) look(all, heard bool) (changed bool) {
-	quiet := !heard && !r.blind && r.watcher != nil
-	s := r.watchAll()
-	r.files = s.files
-	now := s.sight(r.seen, all, r.eager, quiet)
+// than at the last look. It trusts the files' times unless all is true. what was
+// heard since then says how much there is to be looked at.
+func (r *runner) look(all bool, what event) (changed bool) {
+	quiet := what != some && !r.blind && r.watcher != nil
+	if all || what != whole || r.blind || r.watcher == nil {
+		r.last = r.watchAll()
+	}
+	now := r.last.sight(r.seen, all, r.eager, quiet)
 	changed = now.contents != r.seen.contents
 	r.seen = now
 	return changed

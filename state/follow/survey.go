@@ -18,6 +18,11 @@ const (
 type survey struct {
 	folders map[string]fileID // every folder in which a change could lead them elsewhere
 	files   []file            // regular files, by the names that they were found under
+	// names are those of all that was passed on the way, without their folders: a folder
+	// may have several names, of which inotify tells one.
+	names map[string]bool
+	// any says that a folder with all that is in it is followed: any name is on the way.
+	any bool
 }
 
 type file struct{ name, real string }
@@ -26,7 +31,7 @@ type file struct{ name, real string }
 type fileID struct{ device, inode uint64 }
 
 func newSurvey(paths []string) *survey {
-	s := &survey{folders: map[string]fileID{}}
+	s := &survey{folders: map[string]fileID{}, names: map[string]bool{}}
 	for _, path := range paths {
 		if abs, err := filepath.Abs(path); err == nil {
 			s.follow(abs, abs, 0)
@@ -42,6 +47,7 @@ func (s *survey) follow(name, path string, depth int) {
 	at, rest := "/", split(path)
 	for links := 0; len(rest) > 0; {
 		next := filepath.Join(at, rest[0])
+		s.names[rest[0]] = true
 		info, err := os.Lstat(next)
 		if err != nil {
 			s.need(at)
@@ -64,6 +70,9 @@ func (s *survey) follow(name, path string, depth int) {
 	}
 	s.end(name, at, depth)
 }
+
+// passes reports whether what has the name can lead the paths elsewhere.
+func (s *survey) passes(name string) bool { return s.any || s.names[filepath.Base(name)] }
 
 func split(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
@@ -89,6 +98,7 @@ func (s *survey) end(name, at string, depth int) {
 // hold the files that the other names link to.
 func (s *survey) folder(name, at string, depth int) {
 	s.need(at)
+	s.any = true
 	if depth >= maxDepth {
 		return
 	}
