@@ -255,12 +255,21 @@ func (u *update) sameRules(old, c *chain) bool {
 			return false
 		}
 		for i := range int(a.to - a.from) {
-			if !u.sameExpr(old.expr(&a, i), c.expr(&b, i)) {
+			if !u.sameNumbers(old.pool, old.exprs[int(a.from)+i], c.pool, c.exprs[int(b.from)+i]) {
 				return false
 			}
 		}
 		return true
 	})
+}
+
+// sameNumbers compares what numbers of two pools stand for.
+func (u *update) sameNumbers(p *pool, a uint32, q *pool, b uint32) bool {
+	x, y := p.immediate(a), q.immediate(b)
+	if x != nil || y != nil {
+		return x != nil && y != nil && *x == *y
+	}
+	return u.sameExpr(p.all[a], q.all[b])
 }
 
 // sameExpr compares the content of sets that belong to the rules: their names are

@@ -32,8 +32,8 @@ func TestRulesAreShared(t *testing.T) {
 	want := [][]nfnl.Expr{{accept, drop}, nil, {notKnown("what")}}
 	for i := range a.list {
 		var got []nfnl.Expr
-		for n := 0; a.expr(&a.list[i], n) != nil; n++ {
-			got = append(got, a.expr(&a.list[i], n))
+		for n, ok := a.number(&a.list[i], 0); ok; n, ok = a.number(&a.list[i], len(got)) {
+			got = append(got, a.pool.all[n])
 		}
 		if !slices.Equal(got, want[i]) || a.list[i].handle != uint64(i+1) {
 			t.Errorf("rule %d is %v, want %v", i, got, want[i])
@@ -69,5 +69,50 @@ func TestReadAlone(t *testing.T) {
 				t.Errorf("%d of %d chains are read alone", len(names), tt.chains)
 			}
 		})
+	}
+}
+
+// TestImmediates: values up to the length of an address are kept without a pointer, and
+// come back as they were; verdicts and what is longer are expressions like others.
+func TestImmediates(t *testing.T) {
+	short := &nfnl.Immediate{Dreg: 1, Data: []byte{10, 0, 0, 1}}
+	long := &nfnl.Immediate{Dreg: 1, Data: make([]byte, 17)}
+	jump := &nfnl.Immediate{Verdict: &nfnl.Verdict{Code: nfnl.VerdictJump, Chain: "x"}}
+	six := &nfnl.Immediate{Dreg: 9, Data: slices.Repeat([]byte{7}, 16)}
+	empty := &nfnl.Immediate{Dreg: 2, Data: []byte{}}
+	chainOf := func(exprs ...nfnl.Expr) *chain {
+		return newChain(&table{}, nfnl.Chain{Name: "c"}, []*nfnl.Rule{{Handle: 1, Exprs: exprs}})
+	}
+	c := chainOf(short, jump, six, long, short, empty)
+	want := []*nfnl.Immediate{short, nil, six, nil, short, empty}
+	for i, w := range want {
+		n, ok := c.number(&c.list[0], i)
+		got := c.pool.immediate(n)
+		if !ok || (got == nil) != (w == nil) || w != nil && (got.register != w.Dreg || !slices.Equal(got.value(), w.Data)) {
+			t.Errorf("expression %d is %v, want %v", i, got, w)
+		}
+	}
+	if _, ok := c.number(&c.list[0], len(want)); ok {
+		t.Error("there is an expression behind the last one")
+	}
+	if all := slices.Collect(c.each()); !slices.Equal(all, []nfnl.Expr{jump, long}) || len(c.pool.immediates) != 3 {
+		t.Errorf("%v refer to others, and %d do not; want 2 and 3", all, len(c.pool.immediates))
+	}
+	u := newUpdate(&table{})
+	for _, o := range []struct {
+		name  string
+		other *chain
+		same  bool
+	}{
+		{"in another pool, in another order", chainOf(six, short), false},
+		{"the same anew", chainOf(&nfnl.Immediate{Dreg: 1, Data: []byte{10, 0, 0, 1}}, jump), true},
+		{"another value", chainOf(&nfnl.Immediate{Dreg: 1, Data: []byte{10, 0, 0, 2}}, jump), false},
+		{"another register", chainOf(&nfnl.Immediate{Dreg: 2, Data: []byte{10, 0, 0, 1}}, jump), false},
+		{"a longer one", chainOf(&nfnl.Immediate{Dreg: 1, Data: []byte{10, 0, 0, 1, 0}}, jump), false},
+		{"a verdict in its place", chainOf(jump, jump), false},
+	} {
+		if got := u.sameRules(chainOf(short, jump), o.other); got != o.same {
+			t.Errorf("%s: same = %t", o.name, got)
+		}
 	}
 }

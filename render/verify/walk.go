@@ -178,13 +178,17 @@ func (w *walker) step(p *path) bool {
 	if p.rule >= len(p.chain.list) {
 		return w.endOfChain(p)
 	}
-	e := p.chain.expr(&p.chain.list[p.rule], p.expr)
-	if e == nil {
+	n, ok := p.chain.number(&p.chain.list[p.rule], p.expr)
+	if !ok {
 		p.nextRule()
 		return true
 	}
 	p.expr++
-	return w.eval(p, e)
+	if c := p.chain.pool.immediate(n); c != nil {
+		p.storeBytes(c.register.Offset(), c.value())
+		return true
+	}
+	return w.eval(p, p.chain.pool.all[n])
 }
 
 func (p *path) nextRule() { p.rule, p.expr = p.rule+1, 0 }
