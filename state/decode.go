@@ -216,21 +216,35 @@ type body struct {
 
 // read fills records and problems. Those of the documents before are taken over.
 func (b *body) read(before []record) {
-	b.records = append(b.records[:0], make([]record, len(b.docs))...)
+	b.records = slices.Grow(b.records[:0], len(b.docs))
 	var pending []int
-	for i, doc := range b.docs {
-		if doc.same >= 0 {
-			b.records[i] = before[doc.same]
-		} else {
-			b.records[i].text = fingerprint.Of(doc.text, b.seed)
-			pending = append(pending, i)
+	for i := 0; i < len(b.docs); {
+		if n := b.run(i); n > 0 {
+			same := b.docs[i].same
+			b.records = append(b.records, before[same:same+n]...)
+			i += n
+			continue
 		}
+		b.records = append(b.records, record{text: fingerprint.Of(b.docs[i].text, b.seed)})
+		pending = append(pending, i)
+		i++
 	}
 	if len(pending) > 0 {
 		pending = b.moved(pending, before)
 		b.parse(pending)
 		b.share(pending, before)
 	}
+}
+
+// run is how many documents from one on are those that followed each other before.
+func (b *body) run(from int) (n int) {
+	first := b.docs[from].same
+	if first < 0 {
+		return 0
+	}
+	for n = 1; from+n < len(b.docs) && b.docs[from+n].same == first+n; n++ {
+	}
+	return n
 }
 
 // share gives those that were read anew the endpoints that they had before, where
@@ -296,25 +310,33 @@ func (b *body) servicePorts() []*ServicePort {
 // perWorker is how many documents make another goroutine worth it.
 const perWorker = 32
 
-// parse reads the documents with the given indexes on all processors.
+// parse reads the documents with the given indexes, many of them on all processors.
 func (b *body) parse(pending []int) {
 	problems := make([][]*strict.Problem, len(pending))
 	workers := max(1, min(runtime.GOMAXPROCS(0), len(pending)/perWorker))
+	each := (len(pending) + workers - 1) / workers
 	var g errgroup.Group
-	each := max(1, (len(pending)+workers-1)/workers)
-	for from := 0; from < len(pending); from += each {
+	for from := each; from < len(pending); from += each {
+		to := min(from+each, len(pending))
 		g.Go(func() error {
-			for n := from; n < min(from+each, len(pending)); n++ {
-				i := pending[n]
-				if b.records[i].servicePort, problems[n] = b.one(b.docs[i]); b.records[i].servicePort != nil {
-					b.records[i].endpoints = len(b.records[i].servicePort.Endpoints)
-				}
-			}
+			b.some(pending[from:to], problems[from:to])
 			return nil
 		})
 	}
+	first := min(each, len(pending))
+	b.some(pending[:first], problems[:first])
 	_ = g.Wait() // the workers return no errors
 	b.problems = slices.Concat(problems...)
+}
+
+// some reads some of the documents, and what is wrong with each.
+func (b *body) some(pending []int, problems [][]*strict.Problem) {
+	for n, i := range pending {
+		r := &b.records[i]
+		if r.servicePort, problems[n] = b.one(b.docs[i]); r.servicePort != nil {
+			r.endpoints = len(r.servicePort.Endpoints)
+		}
+	}
 }
 
 // one reads a document: the quick way if it looks like an encoder's, else the

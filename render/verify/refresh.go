@@ -278,7 +278,7 @@ func (u *update) sameExpr(a, b nfnl.Expr) bool {
 	x, ok := a.(*nfnl.Lookup)
 	y, both := b.(*nfnl.Lookup)
 	if !ok || !both {
-		return reflect.DeepEqual(a, b)
+		return a == b || reflect.DeepEqual(a, b)
 	}
 	old, s := u.table.sets[x.Set], u.sets[y.Set]
 	if old == nil || s == nil || old.Flags&s.Flags&nfnl.SetAnonymous == 0 {

@@ -44,9 +44,6 @@ const ofImmediates = 1 << 31
 func (p *pool) number(e nfnl.Expr) uint32 {
 	n, ok := p.known[e]
 	if !ok {
-		if p.known == nil {
-			p.known = map[nfnl.Expr]uint32{}
-		}
 		n = p.add(e)
 		p.known[e] = n
 	}
@@ -86,6 +83,9 @@ func rulesOf(list []*nfnl.Rule, pool *pool) rules {
 	size := 0
 	for _, r := range list {
 		size += max(1, len(r.Exprs))
+	}
+	if pool.known == nil { // most rules have one expression of their own
+		pool.known = make(map[nfnl.Expr]uint32, 2*len(list))
 	}
 	kept := rules{make([]rule, len(list)), make([]uint32, 0, size), pool}
 	for i, r := range list {

@@ -33,6 +33,8 @@ var ErrInterrupted = errors.New("dump was interrupted")
 type Conn struct {
 	socket   *socket
 	requests int
+	// decoder is for short lists of rules: what they say, others said before.
+	decoder RuleDecoder
 }
 
 // Dial opens a connection into the network namespace with the descriptor netns;
@@ -103,24 +105,34 @@ func (c *Conn) Rules(ctx context.Context, f Family, table string, chains ...stri
 	for _, name := range chains {
 		filters = append(filters, append(attribute(1, table), attribute(2, name)...))
 	}
+	if len(chains) == 1 {
+		return c.short(ctx, f, table, filters[0])
+	}
 	var list []*Rule
 	err := c.consistent(ctx, false, func() error {
 		var d RuleDecoder
 		list = list[:0]
-		decode := func(b []byte) error {
-			rule, err := d.Decode(b)
-			if err == nil && rule.Table == table {
-				list = append(list, rule)
-			}
-			return err
-		}
-		if len(chains) == 1 { // a short list
-			return c.dump(ctx, msgGetRule, f, filters[0], decode)
-		}
-		return ahead(decode, func(hand func([]byte) error) error { return c.dumps(ctx, msgGetRule, f, filters, hand) })
+		return ahead(d.into(&list, table), func(hand func([]byte) error) error {
+			return c.dumps(ctx, msgGetRule, f, filters, hand)
+		})
 	})
 	return list, err
 }
+
+// short reads a short list of rules.
+func (c *Conn) short(ctx context.Context, f Family, table string, filter []byte) ([]*Rule, error) {
+	var list []*Rule
+	err := c.consistent(ctx, false, func() error {
+		list = list[:0]
+		c.decoder.forget(enough)
+		return c.dump(ctx, msgGetRule, f, filter, c.decoder.into(&list, table))
+	})
+	return list, err
+}
+
+// enough is how many expressions a Conn knows before it forgets all: those of a few
+// chains.
+const enough = 1024
 
 // dumps is one dump after the other. Whether one was interrupted is told behind the
 // last one.

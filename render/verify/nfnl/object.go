@@ -131,6 +131,24 @@ func (d *RuleDecoder) Decode(b []byte) (*Rule, error) {
 	return r, a.err
 }
 
+// into decodes rules of a table to the end of a list.
+func (d *RuleDecoder) into(list *[]*Rule, table string) func([]byte) error {
+	return func(b []byte) error {
+		rule, err := d.Decode(b)
+		if err == nil && rule.Table == table {
+			*list = append(*list, rule)
+		}
+		return err
+	}
+}
+
+// forget forgets all expressions and comments if there are more than some.
+func (d *RuleDecoder) forget(more int) {
+	if len(d.exprs) > more || len(d.comments) > more {
+		*d = RuleDecoder{}
+	}
+}
+
 // expr is the expression of some bytes. Most of those that are there only once are
 // addresses and ports of endpoints, of which the data alone are kept.
 func (d *RuleDecoder) expr(b []byte) Expr {
