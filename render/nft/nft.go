@@ -136,13 +136,14 @@ func (r Runner) run(ctx context.Context, stdin string, args ...string) (string, 
 		return "", err
 	}
 	defer f.close()
-	cmd := command(ctx, path, args, f)
+	cmd := command(path, args, f)
+	if err := ctx.Err(); err != nil {
+		return "", fmt.Errorf("start nft: %w", err)
+	}
 	if err := r.Own.start(func() (int, error) { return pid(cmd, cmd.Start()) }); err != nil {
 		return "", noStart(path, err)
 	}
-	deadline, _ := ctx.Deadline()
-	f.await(deadline)
-	err = cmd.Wait()
+	err = wait(ctx, cmd, f)
 	r.Own.ended(cmd.Process.Pid)
 	switch {
 	case err == nil:
@@ -157,14 +158,23 @@ func (r Runner) run(ctx context.Context, stdin string, args ...string) (string, 
 	return "", newError(args, stderr, err)
 }
 
-func command(ctx context.Context, path string, args []string, f *files) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, path, args...)
+func command(path string, args []string, f *files) *exec.Cmd {
+	cmd := exec.Command(path, args...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"LC_ALL=C"}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = f.stdin, f.stdout, f.stderr, []*os.File{f.theirs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	return cmd
+}
+
+// wait waits for the end of a program, whose process group it kills when the context
+// ends. For that, [exec.CommandContext] would have a goroutine to be woken in each run.
+func wait(ctx context.Context, cmd *exec.Cmd, f *files) error {
+	stop := context.AfterFunc(ctx, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }) // it may have ended
+	defer stop()
+	deadline, _ := ctx.Deadline()
+	f.await(deadline)
+	return cmd.Wait()
 }
 
 func pid(cmd *exec.Cmd, started error) (int, error) {
