@@ -105,11 +105,11 @@ func (p *place) cold(ctx context.Context) error {
 		if err := errors.Join(ctx.Err(), p.flush(p.bare, p.ours)); err != nil {
 			return err
 		}
-		bare, rss, err := p.nft(p.bare, text)
+		bare, err := p.nft(p.bare, text)
 		if err != nil {
 			return err
 		}
-		weft, own, err := program(p.ours, p.weft, "apply", "--state", file, "--templates", p.set, "--history", "",
+		weft, err := program(p.ours, p.weft, "apply", "--state", file, "--templates", p.set, "--history", "",
 			"--lock", filepath.Join(p.folder, "lock"), "--socket", "")
 		if err != nil {
 			return err
@@ -117,13 +117,13 @@ func (p *place) cold(ctx context.Context) error {
 		if err := p.flush(p.bare); err != nil {
 			return err
 		}
-		shape, proxyRSS, err := p.nft(p.bare, proxy)
+		shape, err := p.nft(p.bare, proxy)
 		if err != nil {
 			return err
 		}
-		cold.add(weft, bare)
-		other.add(bare, shape)
-		memory, proxyMemory, weftMemory = append(memory, rss), append(proxyMemory, proxyRSS), append(weftMemory, own)
+		cold.add(weft.time, bare.time)
+		other.add(bare.time, shape.time)
+		memory, proxyMemory, weftMemory = append(memory, bare.memory), append(proxyMemory, shape.memory), append(weftMemory, weft.memory)
 	}
 	p.took(coldStart, "bare nft -f of the same text", cold)
 	p.took(fullText, "nft -f of kube-proxy's shape", other)
@@ -143,7 +143,7 @@ func (p *place) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, _, err := p.nft(p.bare, text); err != nil {
+	if _, err := p.nft(p.bare, text); err != nil {
 		return err
 	}
 	p.agent, err = startAgent(ctx, p.weft, p.folder, p.set, p.ours, p.st)
@@ -156,73 +156,72 @@ func (p *place) changed(ctx context.Context) error {
 		if c.adds && p.size == 1 { // the first TCP beside one of UDP: by hand, that is another table
 			continue
 		}
-		var took pairs
-		var cpu []float64
+		var took, cpu pairs
 		for round := range p.rounds {
 			if c.name == "one ServicePort removed" && round > 0 && len(p.st.ServicePorts) == p.size {
 				break
 			}
-			ours, own, hand, err := p.once(ctx, c, round)
+			ours, hand, err := p.once(ctx, c, round)
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
-			took.add(ours, hand)
-			cpu = append(cpu, own.Seconds())
+			took.add(ours.time, hand.time)
+			cpu.add(ours.cpu, hand.cpu)
 		}
 		against := "smallest transaction by hand"
 		if c.full {
 			against = "bare nft -f of the full text"
 		}
 		p.took(c.name+", proof included", against, took)
-		p.seconds(c.name+": weft's own CPU", cpu)
+		p.took(c.name+": weft's own CPU", "nft's, "+against, cpu)
 	}
 	return nil
 }
 
-// once makes a change once.
-func (p *place) once(ctx context.Context, c change, round int) (ours, own, hand time.Duration, err error) {
+// once makes a change once. Ours is without the nft that weft runs.
+func (p *place) once(ctx context.Context, c change, round int) (ours, hand cost, err error) {
 	before, err := p.text(ctx, p.st)
 	if err != nil {
-		return 0, 0, 0, err
+		return ours, hand, err
 	}
 	after, what := c.to(p.st, round)
 	text, err := p.text(ctx, after)
 	if err != nil {
-		return 0, 0, 0, err
+		return ours, hand, err
 	}
 	transaction := "table ip weft {\n}\ndelete table ip weft\n" + text
 	if !c.full {
 		if transaction, err = byHand(before, text, what); err != nil {
-			return 0, 0, 0, err
+			return ours, hand, err
 		}
 	}
-	if hand, _, err = p.nft(p.bare, transaction); err != nil {
-		return 0, 0, 0, err
+	if hand, err = p.nft(p.bare, transaction); err != nil {
+		return ours, hand, err
 	}
 	time.Sleep(settleTime)
 	busy, err := p.agent.cpu()
 	if err != nil {
-		return 0, 0, 0, err
+		return ours, hand, err
 	}
 	text2, err := p.agent.encoder.Encode(after)
 	if err != nil {
-		return 0, 0, 0, err
+		return ours, hand, err
 	}
 	if err := os.WriteFile(p.agent.file+".new", text2, 0o600); err != nil {
-		return 0, 0, 0, err
+		return ours, hand, err
 	}
 	start := time.Now()
 	if err := os.Rename(p.agent.file+".new", p.agent.file); err != nil {
-		return 0, 0, 0, err
+		return ours, hand, err
 	}
 	proven, err := p.agent.wait(ctx, after.Generation)
 	if err != nil {
-		return 0, 0, 0, err
+		return ours, hand, err
 	}
 	time.Sleep(settleTime)
 	later, err := p.agent.cpu()
 	p.st = after
-	return proven.Sub(start), later - busy, hand, err
+	return cost{time: proven.Sub(start), cpu: later - busy}, hand, err
 }
 
 // restTime is when an agent has tidied up behind the last change.
@@ -283,15 +282,15 @@ func (p *place) others(ctx context.Context) error {
 			return err
 		}
 		const text = "add element ip other s { 1 }\ndelete element ip other s { 1 }\n"
-		var cost [2]time.Duration
-		for j := range cost {
+		var costs [2]cost
+		for j := range costs {
 			which := (i + j) % 2 // each is first as often
 			var err error
-			if cost[which], _, err = p.nft(spaces[which], text); err != nil {
+			if costs[which], err = p.nft(spaces[which], text); err != nil {
 				return err
 			}
 		}
-		took.add(cost[0], cost[1])
+		took.add(costs[0].time, costs[1].time)
 	}
 	p.took(othersElement, "without weft", took)
 	return nil

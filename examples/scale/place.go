@@ -55,37 +55,42 @@ func (p *place) text(ctx context.Context, st *state.State) (string, error) {
 	return r.Text(), nil
 }
 
-// nft runs nft in a namespace with a text in a file, and says how long that takes
-// and how much memory in bytes.
-func (p *place) nft(ns *lab.Namespace, text string) (time.Duration, float64, error) {
+// cost is what a program took.
+type cost struct {
+	time, cpu time.Duration
+	memory    float64 // at most, in bytes
+}
+
+// nft runs nft in a namespace with a text in a file.
+func (p *place) nft(ns *lab.Namespace, text string) (cost, error) {
 	file := filepath.Join(p.folder, "by-hand.nft")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return 0, 0, err
+		return cost{}, err
 	}
 	return program(ns, "nft", "-f", file)
 }
 
-// program runs a program in a namespace, and says how long that takes and how much
-// memory in bytes. That is looked at while it runs: what the kernel counts up to the
-// end begins with the memory of the process that started it.
-func program(ns *lab.Namespace, name string, args ...string) (time.Duration, float64, error) {
+// program runs a program in a namespace. Its memory is looked at while it runs: what the
+// kernel counts up to the end begins with the memory of the process that started it.
+func program(ns *lab.Namespace, name string, args ...string) (cost, error) {
 	cmd := exec.Command(name, args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	start := time.Now()
 	if err := ns.Do(cmd.Start); err != nil {
-		return 0, 0, fmt.Errorf("%s: %w", name, err)
+		return cost{}, fmt.Errorf("%s: %w", name, err)
 	}
 	ended, most := make(chan struct{}), make(chan float64)
 	go func() { most <- peak(cmd.Process.Pid, ended) }()
 	err := cmd.Wait()
-	took := time.Since(start)
+	c := cost{time: time.Since(start)}
 	close(ended)
-	memory := <-most
+	c.memory = <-most
 	if err != nil {
-		return 0, 0, fmt.Errorf("%s: %w: %s", name, err, out.Bytes())
+		return cost{}, fmt.Errorf("%s: %w: %s", name, err, out.Bytes())
 	}
-	return took, memory, nil
+	c.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return c, nil
 }
 
 // peak is the most memory in bytes that a process was seen to have. One that runs for
@@ -124,7 +129,7 @@ const settleTime = 200 * time.Millisecond
 
 func (p *place) flush(list ...*lab.Namespace) error {
 	for _, ns := range list {
-		if _, _, err := program(ns, "nft", "flush ruleset"); err != nil {
+		if _, err := program(ns, "nft", "flush ruleset"); err != nil {
 			return err
 		}
 	}

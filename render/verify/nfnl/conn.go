@@ -250,6 +250,8 @@ func (c *Conn) dump(ctx context.Context, msg uint16, fam Family, filter []byte, 
 	return c.ask(ctx, msg, fam, unix.NLM_F_DUMP, filter, f)
 }
 
+// ask sends a request and reads its answer to the end, whatever the context: before
+// that, the kernel takes no request for another list.
 func (c *Conn) ask(ctx context.Context, msg uint16, fam Family, flags uint16, what []byte, f func([]byte) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -267,9 +269,6 @@ func (c *Conn) ask(ctx context.Context, msg uint16, fam Family, flags uint16, wh
 		}
 		if err := a.take(datagram); err != nil {
 			return errors.Join(a.err, err)
-		}
-		if err := ctx.Err(); err != nil && !a.complete {
-			return err
 		}
 	}
 	return a.result()
