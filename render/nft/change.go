@@ -82,7 +82,7 @@ func changes(m message, limit int) []Change {
 // elements is a change for each element of a notification; one without a key if
 // they cannot be read.
 func elements(m message, c Change, limit int) []Change {
-	_, _, list, err := nfnl.DecodeElements(m.data)
+	_, _, list, err := nfnl.DecodeElements(m.Data)
 	if err != nil || len(list) == 0 {
 		return []Change{c}
 	}

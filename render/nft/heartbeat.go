@@ -104,11 +104,11 @@ func (h *Heart) set(family nfnl.Family, list elementList) (*nfnl.Set, error) {
 	var set *nfnl.Set
 	err := h.exchange(func(m message) error {
 		var err error
-		set, err = nfnl.DecodeSet(m.data)
+		set, err = nfnl.DecodeSet(m.Data)
 		return err
 	})
 	if err == nil && set == nil {
-		err = errMalformed
+		err = nfnl.ErrMalformed
 	}
 	return set, err
 }
@@ -131,7 +131,7 @@ func nftables(kind uint16) uint16 { return unix.NFNL_SUBSYS_NFTABLES<<8 | kind }
 func (h *Heart) message(typ, flags uint16, family nfnl.Family, resource uint16, attributes []byte) uint32 {
 	h.sequence++
 	b := h.batch
-	b = binary.NativeEndian.AppendUint32(b, uint32(messageHeader+familyHeader+len(attributes)))
+	b = binary.NativeEndian.AppendUint32(b, uint32(unix.SizeofNlMsghdr+familyHeader+len(attributes)))
 	b = binary.NativeEndian.AppendUint16(b, typ)
 	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST|flags)
 	b = binary.NativeEndian.AppendUint32(b, h.sequence)
@@ -176,9 +176,9 @@ func (h *Heart) read(datagram []byte, first, last uint32, answer func(message) e
 		}
 		datagram = rest
 		switch {
-		case m.sequence-first > h.sequence-first: // of an earlier exchange
-		case m.typ == unix.NLMSG_ERROR:
-			if err := refusal(m); err != nil || m.sequence == last {
+		case m.Sequence-first > h.sequence-first: // of an earlier exchange
+		case m.Type == unix.NLMSG_ERROR:
+			if err := m.Failure(); err != nil || m.Sequence == last {
 				return true, err
 			}
 		case answer != nil:
@@ -188,16 +188,4 @@ func (h *Heart) read(datagram []byte, first, last uint32, answer func(message) e
 		}
 	}
 	return false, nil
-}
-
-// refusal is the error number of struct nlmsgerr; 0 is an acknowledgement.
-func refusal(m message) error {
-	if len(m.data) < 4 {
-		return errMalformed
-	}
-	number := int32(binary.NativeEndian.Uint32(m.data))
-	if number == 0 {
-		return nil
-	}
-	return unix.Errno(-number)
 }

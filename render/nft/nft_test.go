@@ -102,6 +102,28 @@ func TestProgramThatMisbehaves(t *testing.T) {
 	})
 }
 
+// TestEndedBeforeItBegins: nothing is loaded for a context that is over.
+func TestEndedBeforeItBegins(t *testing.T) {
+	dir := t.TempDir()
+	script, ran := filepath.Join(dir, "nft"), filepath.Join(dir, "ran")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\n: >"+ran+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 { // else it may be killed before it does anything
+		if err := (nft.Runner{Path: script}).Load(ctx, "x"); !errors.Is(err, context.Canceled) {
+			t.Fatalf("error = %v, want the context's", err)
+		}
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("nft was run")
+	}
+	if err := (nft.Runner{Path: script}).Load(t.Context(), "x"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestVersion(t *testing.T) {
 	labtest.RequireKernel(t)
 	v, err := nft.Runner{}.Version(t.Context())

@@ -112,61 +112,41 @@ func (s *socket) until(ctx context.Context) (stop func()) {
 	}
 }
 
-// message is one netlink message; data is what follows its header.
-type message struct {
-	typ, flags     uint16
-	sequence, port uint32
-	data           []byte
-}
+// message is a netlink message of netfilter.
+type message struct{ nfnl.Message }
 
-// Sizes of struct nlmsghdr, nfgenmsg and nlattr (linux/netlink.h, nfnetlink.h).
+// Sizes of struct nfgenmsg and nlattr (linux/netlink.h, nfnetlink.h).
 const (
-	messageHeader   = 16
 	familyHeader    = 4
 	attributeHeader = 4
 )
 
-var errMalformed = errors.New("netlink message is cut short")
-
 // cut takes the first message off a datagram.
-func cut(datagram []byte) (m message, rest []byte, err error) {
-	if len(datagram) < messageHeader {
-		return m, nil, errMalformed
-	}
-	n := int(binary.NativeEndian.Uint32(datagram))
-	if n < messageHeader || n > len(datagram) {
-		return m, nil, errMalformed
-	}
-	m = message{
-		typ:      binary.NativeEndian.Uint16(datagram[4:]),
-		flags:    binary.NativeEndian.Uint16(datagram[6:]),
-		sequence: binary.NativeEndian.Uint32(datagram[8:]),
-		port:     binary.NativeEndian.Uint32(datagram[12:]),
-		data:     datagram[messageHeader:n],
-	}
-	return m, datagram[min(aligned(n), len(datagram)):], nil
+func cut(datagram []byte) (message, []byte, error) {
+	m, rest, err := nfnl.Cut(datagram)
+	return message{m}, rest, err
 }
 
 func aligned(n int) int { return (n + 3) &^ 3 }
 
 // subsystem is the part of netfilter that a message is of, kind its type there.
-func (m message) subsystem() uint16 { return m.typ >> 8 }
-func (m message) kind() uint8       { return uint8(m.typ) }
+func (m message) subsystem() uint16 { return m.Type >> 8 }
+func (m message) kind() uint8       { return uint8(m.Type) }
 
 func (m message) family() nfnl.Family {
-	if len(m.data) < familyHeader {
+	if len(m.Data) < familyHeader {
 		return nfnl.Unspec
 	}
-	return nfnl.Family(m.data[0])
+	return nfnl.Family(m.Data[0])
 }
 
 // attribute finds the first attribute of a type; nil without one. The kernel
 // puts the table's name first, so looking for that costs next to nothing.
 func (m message) attribute(typ uint16) []byte {
-	if len(m.data) < familyHeader {
+	if len(m.Data) < familyHeader {
 		return nil
 	}
-	return attribute(m.data[familyHeader:], typ)
+	return attribute(m.Data[familyHeader:], typ)
 }
 
 func attribute(list []byte, typ uint16) []byte {

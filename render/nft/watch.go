@@ -174,12 +174,12 @@ func (c *collector) ours(m message) bool {
 // the kernel's own doing and of no transaction.
 func (c *collector) note(m message, changed func(Event)) {
 	kind := meanings[m.kind()].kind
-	if m.port == 0 {
+	if m.Port == 0 {
 		changed(Event{Expired: kind == Element, Changes: changes(m, maxChanges)})
 		return
 	}
 	if c.nothing() {
-		c.mine, c.beat = c.own.wrote(m.port)
+		c.mine, c.beat = c.own.wrote(m.Port)
 	}
 	c.more += count(m)
 	if !c.mine {
@@ -233,7 +233,7 @@ func (c *collector) touch(m message, kind Kind) {
 }
 
 func touchElements(t *nfnl.Touched, set []byte, m message) {
-	_, _, list, err := nfnl.DecodeElements(m.data)
+	_, _, list, err := nfnl.DecodeElements(m.Data)
 	if err != nil || len(list) == 0 {
 		t.Element(set, nil)
 		return
@@ -254,7 +254,7 @@ func (c *collector) committed(m message, changed func(Event)) {
 		Process: Process{
 			ID:   uint32(number(m.attribute(unix.NFTA_GEN_PROC_PID))),
 			Name: text(m.attribute(unix.NFTA_GEN_PROC_NAME)),
-			Port: m.port,
+			Port: m.Port,
 		},
 		Changes: append(c.tables, c.rest...),
 		More:    c.more,

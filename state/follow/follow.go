@@ -130,7 +130,7 @@ func newRunner(f *Follower) *runner {
 	r := &runner{
 		paths: f.Paths, eager: f.Eager, log: f.Log, open: f.open,
 		poll: f.Poll, settle: f.Settle, maxSettle: f.MaxSettle,
-		folders: map[string]fileID{}, seen: sight{seed: maphash.MakeSeed()},
+		folders: map[string]fileID{}, last: &survey{any: true}, seen: sight{seed: maphash.MakeSeed()},
 	}
 	if r.poll <= 0 {
 		r.poll = DefaultPoll
@@ -166,7 +166,7 @@ func (r *runner) wait(ctx context.Context, lookAll time.Time) (event, error) {
 	timer := time.NewTimer(until)
 	defer timer.Stop()
 	what, err := r.next(ctx, timer.C)
-	if err != nil || what != near && what != some {
+	if err != nil || !what.begins() {
 		return what, err
 	}
 	return r.settleDown(ctx, what)
@@ -182,7 +182,7 @@ func (r *runner) settleDown(ctx context.Context, heard event) (event, error) {
 		if what == some {
 			heard = some
 		}
-		if err != nil || what != near && what != some {
+		if err != nil || !what.begins() {
 			return heard, err
 		}
 	}
@@ -198,6 +198,9 @@ const (
 	first       // a whole file took a place where no file was: more need not be waited for
 	whole       // one took the place of one that is followed: its times tell, and the way to it is the same
 )
+
+// begins reports whether more of the same may follow, whose end is to be waited for.
+func (e event) begins() bool { return e == near || e == some }
 
 // next waits for an event or for the timer. What happens to neighbours that lead
 // nowhere is none. An error of inotify counts as an event: whatever it lost may be a
@@ -219,7 +222,7 @@ func (r *runner) next(ctx context.Context, timer <-chan time.Time) (event, error
 			case !ok:
 				r.drop()
 				return near, nil
-			case r.last == nil || r.last.passes(e.Name):
+			case r.last.passes(e.Name):
 				return r.told(e), nil
 			}
 		case err, ok := <-errs:
@@ -236,7 +239,7 @@ func (r *runner) next(ctx context.Context, timer <-chan time.Time) (event, error
 // told tells a file that was renamed to a path from one that was just made there, which
 // is empty yet, and what happens to the files from what happens beside them.
 func (r *runner) told(e fsnotify.Event) event {
-	followed := r.last != nil && slices.ContainsFunc(r.last.files, func(f file) bool { return f.real == e.Name })
+	followed := slices.ContainsFunc(r.last.files, func(f file) bool { return f.real == e.Name })
 	if r.eager && e.Has(fsnotify.Create) && slices.Contains(r.paths, e.Name) {
 		info, err := os.Lstat(e.Name)
 		switch {
@@ -265,7 +268,7 @@ func (r *runner) drop() {
 // heard since then says how much there is to be looked at.
 func (r *runner) look(all bool, what event) (changed bool) {
 	quiet := what != some && !r.blind && r.watcher != nil
-	if all || what != whole || r.blind || r.watcher == nil {
+	if all || what != whole || r.blind {
 		r.last = r.watchAll()
 	}
 	now := r.last.sight(r.seen, all, r.eager, quiet)

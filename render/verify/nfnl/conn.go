@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 )
@@ -289,22 +288,22 @@ type answer struct {
 // take reads a datagram. Its error is of the datagram, or the kernel's of the request.
 func (a *answer) take(datagram []byte) error {
 	for len(datagram) > 0 && !a.complete {
-		m, rest, err := cut(datagram)
+		m, rest, err := Cut(datagram)
 		if err != nil {
-			return fmt.Errorf("read netlink message: %w", err)
+			return err
 		}
 		datagram = rest
-		if m.sequence != a.sequence {
+		if m.Sequence != a.sequence {
 			continue // of a request that was given up
 		}
-		a.interrupted = a.interrupted || m.flags&unix.NLM_F_DUMP_INTR != 0
-		if m.typ == unix.NLMSG_ERROR || m.typ == unix.NLMSG_DONE {
+		a.interrupted = a.interrupted || m.Flags&unix.NLM_F_DUMP_INTR != 0
+		if m.Type == unix.NLMSG_ERROR || m.Type == unix.NLMSG_DONE {
 			a.complete = true
-			return m.failure()
+			return m.Failure()
 		}
 		a.complete = !a.list
 		if a.err == nil {
-			a.err = a.decode(m.data)
+			a.err = a.decode(m.Data)
 		}
 	}
 	return nil

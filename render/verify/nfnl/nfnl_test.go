@@ -1,6 +1,7 @@
 package nfnl_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -339,5 +340,60 @@ func TestWatchTellsWhoseTable(t *testing.T) {
 		if err := w.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestReadAgain: what was read stays what it was while more is read by the same Conn, and
+// chains that are read one by one say what they say when all are read, however many
+// expressions that takes.
+func TestReadAgain(t *testing.T) {
+	ns := labtest.Scratch(t)
+	var text strings.Builder
+	text.WriteString("table ip t {\n\tmap m { type ipv4_addr : ipv4_addr; elements = { 10.0.0.1 : 10.0.0.2 } }\n")
+	text.WriteString("\tset other { type ipv4_addr; elements = { 10.9.9.9, 10.9.9.10 } }\n")
+	var names []string
+	for c := range 6 {
+		names = append(names, fmt.Sprint("c", c))
+		fmt.Fprintf(&text, "\tchain c%d {\n", c)
+		for r := range 300 {
+			fmt.Fprintf(&text, "\t\tip daddr 10.%d.%d.%d counter accept comment \"r%d\"\n", c, r/256, r%256, r)
+		}
+		text.WriteString("\t}\n")
+	}
+	load(t, ns, text.String()+"}\n")
+	c, ctx := dial(t, ns), t.Context()
+	element, err := c.Element(ctx, nfnl.IPv4, "t", "m", []byte{10, 0, 0, 1})
+	if err != nil || element == nil {
+		t.Fatal(element, err)
+	}
+	elements, err := c.Elements(ctx, nfnl.IPv4, "t", "m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := c.Rules(ctx, nfnl.IPv4, "t", names...)
+	if err != nil || len(all) != 1800 {
+		t.Fatal(len(all), err)
+	}
+	var each []*nfnl.Rule
+	for _, name := range names {
+		rules, err := c.Rules(ctx, nfnl.IPv4, "t", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		each = append(each, rules...)
+	}
+	if _, err := c.Elements(ctx, nfnl.IPv4, "t", "other"); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(all, each, cmp.Comparer(func(a, b nfnl.Expr) bool { return a.String() == b.String() })); diff != "" {
+		t.Errorf("one by one (-all +each):\n%.2000s", diff)
+	}
+	for _, e := range append(elements, *element) {
+		if !bytes.Equal(e.Key, []byte{10, 0, 0, 1}) || !bytes.Equal(e.Data, []byte{10, 0, 0, 2}) {
+			t.Errorf("the element became %v : %v", e.Key, e.Data)
+		}
+	}
+	if n := nfnl.Known(c); n == 0 || n > 1024+2*300 {
+		t.Errorf("%d expressions are kept, want those of a few chains", n)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -74,17 +73,10 @@ func (s *socket) Close() error {
 	return err
 }
 
-// Sizes of struct nlmsghdr and of the error code that NLMSG_ERROR and NLMSG_DONE
-// begin with (linux/netlink.h).
-const (
-	messageHeader = 16
-	errorCode     = 4
-)
-
 // send sends a request of one message.
 func (s *socket) send(typ, flags uint16, payload ...[]byte) error {
 	s.sequence++
-	b := append(s.out[:0], make([]byte, messageHeader)...)
+	b := append(s.out[:0], make([]byte, unix.SizeofNlMsghdr)...)
 	for _, p := range payload {
 		b = append(b, p...)
 	}
@@ -116,40 +108,4 @@ func again(call func() (int, error)) (n int, err error) {
 			return n, err
 		}
 	}
-}
-
-// message is one netlink message; data is what follows its header.
-type message struct {
-	typ, flags uint16
-	sequence   uint32
-	data       []byte
-}
-
-// cut takes the first message off a datagram.
-func cut(datagram []byte) (m message, rest []byte, err error) {
-	if len(datagram) < messageHeader {
-		return m, nil, io.ErrUnexpectedEOF
-	}
-	n := int(binary.NativeEndian.Uint32(datagram))
-	if n < messageHeader || n > len(datagram) {
-		return m, nil, io.ErrUnexpectedEOF
-	}
-	m = message{
-		typ:      binary.NativeEndian.Uint16(datagram[4:]),
-		flags:    binary.NativeEndian.Uint16(datagram[6:]),
-		sequence: binary.NativeEndian.Uint32(datagram[8:]),
-		data:     datagram[messageHeader:n],
-	}
-	return m, datagram[min((n+3)&^3, len(datagram)):], nil
-}
-
-// failure is the error that NLMSG_ERROR or NLMSG_DONE tells; nil if it is none.
-func (m message) failure() error {
-	if len(m.data) < errorCode {
-		return io.ErrUnexpectedEOF
-	}
-	if code := int32(binary.NativeEndian.Uint32(m.data)); code < 0 {
-		return unix.Errno(-code)
-	}
-	return nil
 }

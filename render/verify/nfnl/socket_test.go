@@ -14,8 +14,8 @@ const newRule = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWRULE
 
 // said is a message as the kernel sends it.
 func said(typ, flags uint16, sequence uint32, payload ...byte) []byte {
-	b := make([]byte, messageHeader, messageHeader+len(payload)+3)
-	binary.NativeEndian.PutUint32(b, uint32(messageHeader+len(payload)))
+	b := make([]byte, unix.SizeofNlMsghdr, unix.SizeofNlMsghdr+len(payload)+3)
+	binary.NativeEndian.PutUint32(b, uint32(unix.SizeofNlMsghdr+len(payload)))
 	binary.NativeEndian.PutUint16(b[4:], typ)
 	binary.NativeEndian.PutUint16(b[6:], flags)
 	binary.NativeEndian.PutUint32(b[8:], sequence)
@@ -49,9 +49,9 @@ func TestAnswer(t *testing.T) {
 		{"interrupted at its end", true, [][]byte{said(unix.NLMSG_DONE, unix.NLM_F_DUMP_INTR, 7, code(0)...)}, "", false, ErrInterrupted},
 		{"a list that fails at its end", true, [][]byte{rule(1), said(unix.NLMSG_DONE, 0, 7, code(unix.EINTR)...)}, "\x01", false, unix.EINTR},
 		{"of a request that was given up", false, [][]byte{said(newRule, 0, 6, 9), said(newRule, 0, 7, 1)}, "\x01", false, nil},
-		{"a message cut short", true, [][]byte{rule(1)[:messageHeader-1]}, "", true, io.ErrUnexpectedEOF},
-		{"longer than its datagram", true, [][]byte{rule(1)[:messageHeader]}, "", true, io.ErrUnexpectedEOF},
-		{"an error without its code", false, [][]byte{said(unix.NLMSG_ERROR, 0, 7)}, "", false, io.ErrUnexpectedEOF},
+		{"a message cut short", true, [][]byte{rule(1)[:unix.SizeofNlMsghdr-1]}, "", true, ErrMalformed},
+		{"longer than its datagram", true, [][]byte{rule(1)[:unix.SizeofNlMsghdr]}, "", true, ErrMalformed},
+		{"an error without its code", false, [][]byte{said(unix.NLMSG_ERROR, 0, 7)}, "", false, ErrMalformed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []byte
@@ -70,13 +70,15 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// TestAnswerFailure: after what cannot be decoded the list is read to its end.
+// TestAnswerFailure: after what cannot be decoded the list is read to its end, and no more
+// of it is decoded.
 func TestAnswerFailure(t *testing.T) {
-	a := answer{sequence: 7, list: true, decode: func(b []byte) error { return io.ErrNoProgress }}
+	failures := []error{io.ErrNoProgress, io.ErrShortBuffer}
+	a := answer{sequence: 7, list: true, decode: func(b []byte) error { return failures[b[0]-1] }}
 	if err := a.take(slices.Concat(said(newRule, 0, 7, 1), said(newRule, 0, 7, 2))); err != nil || a.complete {
 		t.Errorf("error = %v, complete %v", err, a.complete)
 	}
-	if err := a.take(said(unix.NLMSG_DONE, 0, 7, code(0)...)); err != nil || !a.complete || !errors.Is(a.result(), io.ErrNoProgress) {
+	if err := a.take(said(unix.NLMSG_DONE, 0, 7, code(0)...)); err != nil || !a.complete || a.result() != io.ErrNoProgress {
 		t.Errorf("error = %v, result = %v, complete %v", err, a.result(), a.complete)
 	}
 }
